@@ -1,0 +1,48 @@
+//! Every limit of the model, with the reason for its number.
+
+/// Bytes in the name of a chain or set. Longer ones exist in nft (`NFT_NAME_MAXLEN` is 256), but
+/// 31 bytes is what every released version lists without cutting.
+pub const NAME_BYTES_MAX: usize = 31;
+
+/// Bytes in a label or log prefix. nft keeps 128 with the final zero (`NFTNL_UDATA_COMMENT_MAXLEN`)
+/// and a log prefix 127; one number for both leaves room for what we may add.
+pub const TEXT_BYTES_MAX: usize = 120;
+
+/// Bytes in an interface name: `IFNAMSIZ` (16) less the final zero.
+pub const INTERFACE_BYTES_MAX: usize = 15;
+
+/// Chains in a draft. Ours: a host firewall has fewer than ten.
+pub const CHAINS_MAX: usize = 256;
+
+/// Sets in a draft. Ours.
+pub const SETS_MAX: usize = 256;
+
+/// Rules in a draft, all chains together. Ours: the largest of 245 published rule sets has 184.
+pub const RULES_MAX: usize = 10_000;
+
+/// Matches and statements in one rule. nft's own limit is 128 expressions (`NFT_RULE_MAXEXPRS`),
+/// and one match may take five of them.
+pub const RULE_PARTS_MAX: usize = 16;
+
+/// Nodes in one set expression. Ours.
+pub const SET_NODES_MAX: usize = 1_000;
+
+/// Depth of one set expression. Ours.
+pub const SET_DEPTH_MAX: usize = 32;
+
+/// Values written out in one match (ports, types, prefixes). Ours: longer lists are sets.
+pub const MATCH_VALUES_MAX: usize = 1_000;
+
+/// Jumps and gotos that may nest: `NFT_JUMP_STACK_SIZE` in `net/netfilter/nf_tables.h`.
+pub const JUMP_DEPTH_MAX: usize = 16;
+
+/// The lowest and highest priority of a base chain. The named ones of nft(8) lie between -400
+/// (`raw` at the bridge is -300) and 300.
+pub const PRIORITY_MAX: i32 = 400;
+
+/// The priority after which a packet has a conntrack entry (`NF_IP_PRI_CONNTRACK`).
+pub const CONNTRACK_PRIORITY: i32 = -200;
+
+/// The highest rate and burst of a `limit`. Ours, far below where the kernel's nanosecond
+/// arithmetic overflows (`nft_limit.c`).
+pub const LIMIT_MAX: u32 = 1_000_000;

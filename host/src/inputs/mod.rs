@@ -1,0 +1,1 @@
+//! Reads configuration, feeds and facts, and builds the inputs of a policy.

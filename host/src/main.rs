@@ -1,0 +1,3 @@
+//! Parse, dispatch, print, exit.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Builds a policy into a WebAssembly component.

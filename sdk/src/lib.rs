@@ -1,0 +1,1 @@
+//! Write portreeve policies in Rust.
