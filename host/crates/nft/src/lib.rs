@@ -1,1 +1,21 @@
 //! nftables JSON: a rule set becomes one transaction, and what nft lists becomes a rule set again.
+//!
+//! [`lower`] is total and gives the same bytes for the same rule set. [`lift`] is its inverse and
+//! reads both a transaction and what `nft -j list table inet portreeve` prints; whatever it does
+//! not know it names, and it never guesses. Nothing here starts a process or opens a file.
+
+mod elements;
+mod lift;
+mod lower;
+mod protocols;
+mod refusal;
+mod transaction;
+mod words;
+
+pub use crate::lift::{LiftError, Shape, lift, lift_terse};
+pub use crate::lower::lower;
+pub use crate::refusal::{Cause, Refusal};
+pub use crate::transaction::{Command, Subject, Transaction};
+
+/// The name of the one table that portreeve writes; its family is `inet`.
+pub const TABLE: &str = "portreeve";

@@ -1,0 +1,118 @@
+//! From nft's JSON back to the rule set that it says.
+//!
+//! Reads a transaction of ours and every way in which nft, 1.0.6 or newer, lists the same table.
+//! What the kernel holds beyond that was put there by somebody else, and is an error that names
+//! it: a rule set is never guessed, and nothing is skipped. Never panics on what it reads.
+
+mod listing;
+mod rule;
+
+use std::fmt;
+
+use portreeve_model::address::AddressSet;
+use portreeve_model::diagnostic::{Diagnostic, Quoted};
+use portreeve_model::ruleset::Ruleset;
+use thiserror::Error;
+
+use self::listing::Tables;
+
+/// The rule set that a transaction or a full listing of our table says.
+///
+/// # Errors
+/// See [`LiftError`].
+pub fn lift(json: &str) -> Result<Ruleset, LiftError> {
+    Tables::read(json)?.ruleset()
+}
+
+/// What a terse listing (`nft -t`) of our table says: everything but the elements of sets.
+///
+/// # Errors
+/// See [`LiftError`].
+pub fn lift_terse(json: &str) -> Result<Shape, LiftError> {
+    lift(json).map(Shape)
+}
+
+/// A rule set of which the elements of named sets are not known.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shape(Ruleset);
+
+impl Shape {
+    /// Whether `ruleset` is the same but for the elements of its named sets.
+    #[must_use]
+    pub fn is_that_of(&self, ruleset: &Ruleset) -> bool {
+        let heads = |ruleset: &Ruleset| -> Vec<_> {
+            let sets = ruleset.sets().iter();
+            sets.map(|set| (set.name().clone(), set.family())).collect()
+        };
+        self.0.chains() == ruleset.chains() && heads(&self.0) == heads(ruleset)
+    }
+}
+
+/// Why a listing says no rule set of ours.
+#[derive(Debug, Error)]
+pub enum LiftError {
+    /// It is not JSON, or not such as nft writes.
+    #[error("the listing is not one that nft writes")]
+    NotAListing(#[source] serde_json::Error),
+    /// The table `inet portreeve` is not in it.
+    #[error("there is no table `inet portreeve` in the listing")]
+    NoTable,
+    /// It has something that portreeve never puts there.
+    #[error("{place} has {what}, which portreeve never puts there")]
+    Foreign {
+        /// Where it was found.
+        place: Place,
+        /// What was found, in nft's words.
+        what: String,
+    },
+    /// Every part of it is known, but together they make no sense.
+    #[error("the listing makes no rule set: {}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Invalid(Vec<Diagnostic>),
+}
+
+/// A place in a listing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// The listing itself.
+    Listing,
+    /// The table.
+    Table,
+    /// The set of this name.
+    Set(String),
+    /// The chain of this name.
+    Chain(String),
+    /// A rule.
+    Rule {
+        /// The chain it is in.
+        chain: String,
+        /// Its comment, if it has one.
+        comment: Option<String>,
+        /// The number that the kernel gave it, if it is listed.
+        handle: Option<u64>,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listing => write!(f, "the listing"),
+            Self::Table => write!(f, "the table"),
+            Self::Set(name) => write!(f, "set {}", Quoted(name)),
+            Self::Chain(name) => write!(f, "chain {}", Quoted(name)),
+            Self::Rule {
+                chain,
+                comment,
+                handle,
+            } => {
+                match comment {
+                    Some(comment) => write!(f, "rule {}", Quoted(comment))?,
+                    None => write!(f, "a rule without a comment")?,
+                }
+                if let Some(handle) = handle {
+                    write!(f, " (handle {handle})")?;
+                }
+                write!(f, " in chain {}", Quoted(chain))
+            }
+        }
+    }
+}
