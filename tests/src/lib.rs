@@ -1,1 +1,6 @@
 //! What the whole-program tests share.
+
+pub mod architecture;
+pub mod lab;
+pub mod namespace;
+pub mod random;
