@@ -43,6 +43,6 @@ pub const PRIORITY_MAX: i32 = 400;
 /// The priority after which a packet has a conntrack entry (`NF_IP_PRI_CONNTRACK`).
 pub const CONNTRACK_PRIORITY: i32 = -200;
 
-/// The highest rate and burst of a `limit`. Ours, far below where the kernel's nanosecond
-/// arithmetic overflows (`nft_limit.c`).
+/// The highest rate and burst of a `limit`. Ours; a slow rate allows a smaller burst yet, because
+/// of the kernel's arithmetic (`validate::burst_max`).
 pub const LIMIT_MAX: u32 = 1_000_000;

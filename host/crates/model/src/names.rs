@@ -176,7 +176,7 @@ impl core::error::Error for NameError {}
 /// Words that `nft` refuses as the name of a chain or a set in its text syntax, sorted.
 ///
 /// `tests/tests/kernel.rs` asks the real nft for each of them.
-const NFT_WORDS: &[&str] = &[
+pub const NFT_WORDS: &[&str] = &[
     "accept",
     "add",
     "ah",
@@ -184,6 +184,7 @@ const NFT_WORDS: &[&str] = &[
     "and",
     "arp",
     "bridge",
+    "cgroup",
     "chain",
     "comment",
     "comp",
@@ -253,7 +254,6 @@ const NFT_WORDS: &[&str] = &[
     "le",
     "limit",
     "list",
-    "ll",
     "log",
     "lt",
     "map",
@@ -267,7 +267,6 @@ const NFT_WORDS: &[&str] = &[
     "ne",
     "netdev",
     "nftrace",
-    "nh",
     "not",
     "notrack",
     "numgen",
@@ -320,6 +319,7 @@ const NFT_WORDS: &[&str] = &[
     "type",
     "typeof",
     "udp",
+    "udplite",
     "undefine",
     "update",
     "vlan",

@@ -240,6 +240,26 @@ fn canonical(field: Field, negated: bool, operand: Operand) -> Match {
     }
 }
 
+/// `meta nfproto ipv4` becomes `meta nfproto != ipv6`, which is the same, as there are two families,
+/// in rules that reject or that match `meta l4proto`.
+///
+/// There nft 1.0.6 takes the first form for its own doing and leaves it out when it lists
+/// `meta nfproto ipv4 tcp dport 22 reject with tcp reset` or `meta nfproto ipv6 meta l4proto
+/// ipv6-icmp accept`, so that a listing would say another rule set than the kernel holds.
+pub(super) fn say_family_so_that_it_lasts(matches: &mut [Match], rejects: bool) {
+    if !rejects && !matches.iter().any(|m| m.field == Field::L4proto) {
+        return;
+    }
+    for condition in matches.iter_mut().filter(|m| m.field == Field::Nfproto) {
+        if let Some(values) = allowed(condition) {
+            let others = Family::BOTH.map(|family| u128::from(family.number()));
+            let others = others.into_iter().filter(|other| !values.contains(*other));
+            condition.negated = true;
+            condition.operand = numbers(others);
+        }
+    }
+}
+
 /// The values that a match leaves for its field, when they are known here.
 fn allowed(condition: &Match) -> Option<Intervals> {
     match &condition.operand {

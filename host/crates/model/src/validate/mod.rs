@@ -20,7 +20,7 @@ use crate::diagnostic::{Diagnostic, Quoted};
 use crate::draft::{self, Draft};
 use crate::limits::{CHAINS_MAX, LIMIT_MAX, PRIORITY_MAX, RULE_PARTS_MAX, RULES_MAX, SETS_MAX};
 use crate::names::{Name, Text};
-use crate::ruleset::{Chain, Limit, Rule, Ruleset, Set, Statement, Verdict};
+use crate::ruleset::{Chain, Limit, Rule, Ruleset, Set, Statement, TimeUnit, Verdict};
 
 /// The feeds that set expressions may name, with their addresses.
 #[derive(Clone, Debug, Default)]
@@ -195,8 +195,10 @@ impl Validator<'_> {
         let label = Text::new(&rule.label)
             .map_err(|error| self.say(subject, &Defect::Label(error)))
             .ok();
-        let matches = self.matches(&rule.matches, subject);
+        let mut matches = self.matches(&rule.matches, subject);
         let statements = self.statements(rule, subject);
+        let rejects = statements.iter().any(|s| matches!(s, Statement::Reject(_)));
+        matches::say_family_so_that_it_lasts(&mut matches, rejects);
         let whole = self.found.len() == before;
         label.filter(|_| whole).map(|label| Rule {
             label,
@@ -260,17 +262,32 @@ impl Validator<'_> {
     }
 
     fn limit(&mut self, limit: Limit, subject: &str) {
-        for (what, found) in [("rate", limit.rate), ("burst", limit.burst)] {
-            if !(1..=LIMIT_MAX).contains(&found) {
-                self.say(
-                    subject,
-                    &Defect::LimitNumber {
-                        what,
-                        found,
-                        max: LIMIT_MAX,
-                    },
-                );
+        let numbers = [
+            ("rate", limit.rate, LIMIT_MAX),
+            ("burst", limit.burst, burst_max(limit)),
+        ];
+        for (what, found, max) in numbers {
+            if !(1..=max).contains(&found) {
+                self.say(subject, &Defect::LimitNumber { what, found, max });
             }
         }
     }
 }
+
+/// The largest burst at this rate: the kernel counts the burst in nanoseconds, in 64 bits, and
+/// answers "Value too large for defined data type" when they do not fit (`nft_limit_init`).
+fn burst_max(limit: Limit) -> u32 {
+    let seconds: u64 = match limit.per {
+        TimeUnit::Second => 1,
+        TimeUnit::Minute => 60,
+        TimeUnit::Hour => 60 * 60,
+        TimeUnit::Day => 24 * 60 * 60,
+        TimeUnit::Week => 7 * 24 * 60 * 60,
+    };
+    let nanoseconds_each = seconds * 1_000_000_000 / u64::from(limit.rate.max(1));
+    let fits = u64::MAX / nanoseconds_each.max(1);
+    u32::try_from(fits).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
+}
+
+#[cfg(test)]
+mod tests;
