@@ -1,0 +1,174 @@
+//! A network namespace of our own in which nft may do as it likes, for tests of the kernel.
+//!
+//! The machine's own firewall is never touched: every nft started here is inside.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::thread;
+
+/// Where Linux distributions keep the programs that are needed.
+const PROGRAM_DIRS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+/// A private network namespace. It is gone when this is dropped.
+#[derive(Debug)]
+pub struct Namespace {
+    /// The process that keeps it alive until its input is closed.
+    keeper: Child,
+    input: Option<ChildStdin>,
+    nsenter: PathBuf,
+    nft: PathBuf,
+    in_user_namespace: bool,
+}
+
+/// Why there is no namespace to test in, in one line.
+#[derive(Debug)]
+pub struct Unavailable(String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Namespace {
+    /// A new namespace: as root a plain one, otherwise inside a user namespace of its own.
+    ///
+    /// # Errors
+    /// When this machine allows neither, or a program is missing; found out by trying.
+    pub fn new() -> Result<Self, Unavailable> {
+        Self::start(&["--net"]).or_else(|_| Self::in_user_namespace())
+    }
+
+    /// A new namespace inside a user namespace, whoever we are: what an unprivileged user has.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn in_user_namespace() -> Result<Self, Unavailable> {
+        Self::start(&["--user", "--map-root-user", "--net"])
+    }
+
+    fn start(options: &[&str]) -> Result<Self, Unavailable> {
+        let (unshare, cat) = (program("unshare")?, program("cat")?);
+        let (nsenter, nft) = (program("nsenter")?, program("nft")?);
+        let no = |error: io::Error| Unavailable(format!("unshare: {error}"));
+        let mut keeper = Command::new(unshare)
+            .args(options)
+            .arg(cat)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(no)?;
+        // `cat` answers only once the namespace is there.
+        let mut input = keeper.stdin.take().expect("piped");
+        let mut output = BufReader::new(keeper.stdout.take().expect("piped"));
+        let mut answer = String::new();
+        let asked = input.write_all(b"here\n");
+        if asked.and_then(|()| output.read_line(&mut answer)).is_err() || answer != "here\n" {
+            drop(input);
+            let said = keeper.wait_with_output().map_err(no)?.stderr;
+            return Err(Unavailable(String::from_utf8_lossy(&said).trim().to_owned()));
+        }
+        let namespace = Self {
+            keeper,
+            input: Some(input),
+            nsenter,
+            nft,
+            in_user_namespace: options.contains(&"--user"),
+        };
+        let probe = namespace.nft(&["list", "tables"], "");
+        if probe.is_ok() {
+            Ok(namespace)
+        } else {
+            Err(Unavailable(format!("nft in a namespace: {}", probe.unwrap_err().trim())))
+        }
+    }
+
+    /// What nft with these arguments and this input writes, or what it complains about.
+    ///
+    /// # Errors
+    /// nft's standard error, when it exits with another status than 0.
+    ///
+    /// # Panics
+    /// When nft cannot be started.
+    pub fn nft(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut command = Command::new(&self.nsenter);
+        command.arg(format!("--target={}", self.keeper.id())).arg("--net");
+        if self.in_user_namespace {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        command.arg(&self.nft).args(arguments);
+        output(&mut command, input)
+    }
+
+    /// The same, as a user without any privilege in the namespace; possible for root only.
+    ///
+    /// # Errors
+    /// As for [`Self::nft`].
+    ///
+    /// # Panics
+    /// When `setpriv` cannot be started.
+    pub fn nft_unprivileged(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let setpriv = program("setpriv").expect("util-linux has setpriv");
+        let mut command = Command::new(&self.nsenter);
+        command
+            .arg(format!("--target={}", self.keeper.id()))
+            .arg("--net")
+            .arg(setpriv)
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&self.nft)
+            .args(arguments);
+        output(&mut command, input)
+    }
+
+    /// Whether the namespace belongs to a user namespace, and not to the machine's root.
+    #[must_use]
+    pub const fn is_in_user_namespace(&self) -> bool {
+        self.in_user_namespace
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Its input at an end, the keeper exits, and the namespace with it.
+        drop(self.input.take());
+        drop(self.keeper.wait());
+    }
+}
+
+/// What the command writes when `input` is its standard input.
+fn output(command: &mut Command, input: &str) -> Result<String, String> {
+    let mut child = command
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("probed: the program can be started");
+    let mut pipe = child.stdin.take().expect("piped");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = thread::scope(|scope| {
+        // A program that refuses early closes its input; that is its answer, not our error.
+        scope.spawn(move || drop(pipe.write_all(input.as_bytes())));
+        child.wait_with_output().expect("it was started")
+    });
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if status.success() {
+        Ok(text(stdout))
+    } else {
+        Err(text(stderr))
+    }
+}
+
+fn program(name: &str) -> Result<PathBuf, Unavailable> {
+    PROGRAM_DIRS
+        .iter()
+        .map(|directory| Path::new(directory).join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| Unavailable(format!("there is no `{name}` in {}", PROGRAM_DIRS.join(", "))))
+}
