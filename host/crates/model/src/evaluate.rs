@@ -256,3 +256,6 @@ impl Walker<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

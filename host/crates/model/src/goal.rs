@@ -91,3 +91,6 @@ impl Goal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

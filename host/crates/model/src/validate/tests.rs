@@ -44,7 +44,11 @@ fn chain(name: &str, base: Option<Base>, rules: Vec<draft::Rule>) -> draft::Chai
 
 fn at(hook: Hook, priority: i32) -> Option<Base> {
     let policy = ChainPolicy::Drop;
-    Some(Base { hook, priority, policy })
+    Some(Base {
+        hook,
+        priority,
+        policy,
+    })
 }
 
 fn input(rules: Vec<draft::Rule>) -> Draft {
@@ -52,12 +56,19 @@ fn input(rules: Vec<draft::Rule>) -> Draft {
 }
 
 fn chains(chains: Vec<draft::Chain>) -> Draft {
-    Draft { sets: Vec::new(), chains }
+    Draft {
+        sets: Vec::new(),
+        chains,
+    }
 }
 
 fn rule(matches: Vec<Match>, statements: Vec<Statement>) -> draft::Rule {
     let label = "r".to_string();
-    draft::Rule { label, matches, statements }
+    draft::Rule {
+        label,
+        matches,
+        statements,
+    }
 }
 
 fn does(statement: Statement) -> draft::Rule {
@@ -65,11 +76,17 @@ fn does(statement: Statement) -> draft::Rule {
 }
 
 fn is(test: Test) -> Match {
-    Match { negated: false, test }
+    Match {
+        negated: false,
+        test,
+    }
 }
 
 fn is_not(test: Test) -> Match {
-    Match { negated: true, test }
+    Match {
+        negated: true,
+        test,
+    }
 }
 
 fn accepts(test: Test) -> draft::Rule {
@@ -82,7 +99,11 @@ fn jumps(target: &str) -> draft::Rule {
 
 fn set(name: &str, family: Family, expression: Vec<SetNode>) -> draft::Set {
     let name = name.to_string();
-    draft::Set { name, family, expression }
+    draft::Set {
+        name,
+        family,
+        expression,
+    }
 }
 
 fn prefix(text: &str) -> Element {
@@ -114,7 +135,12 @@ fn names_are_safe_and_unique() {
     };
     let start = "name does not begin with a letter";
     one(&with(empty("4ever")), "V001", "chain `4ever`", start);
-    one(&with(empty("in")), "V002", "chain `in`", "another chain has the same name");
+    one(
+        &with(empty("in")),
+        "V002",
+        "chain `in`",
+        "another chain has the same name",
+    );
     let none = vec![SetNode::Elements(Vec::new())];
     let mut draft = input(Vec::new());
     draft.sets = vec![
@@ -153,16 +179,33 @@ fn texts_cannot_leave_their_quotes() {
 
 #[test]
 fn every_reference_leads_somewhere() {
-    bad(accepts(saddr_in(Family::Ip, "cf")), "V006", "there is no set `cf`");
+    bad(
+        accepts(saddr_in(Family::Ip, "cf")),
+        "V006",
+        "there is no set `cf`",
+    );
     let mut draft = input(vec![accepts(saddr_in(Family::Ip6, "cf"))]);
     draft.sets = vec![set("cf", Family::Ip, vec![SetNode::Elements(Vec::new())])];
     let other = "set `cf` holds addresses of the other family than ip6 saddr";
     one(&draft, "V007", IN, other);
     let mut draft = input(Vec::new());
-    draft.sets = vec![set("cf", Family::Ip, vec![SetNode::Feed("cloudflare".to_string())])];
-    one(&draft, "V008", "set `cf`", "the inputs hold no feed `cloudflare`");
+    draft.sets = vec![set(
+        "cf",
+        Family::Ip,
+        vec![SetNode::Feed("cloudflare".to_string())],
+    )];
+    one(
+        &draft,
+        "V008",
+        "set `cf`",
+        "the inputs hold no feed `cloudflare`",
+    );
     bad(jumps("web"), "V009", "there is no chain `web`");
-    bad(jumps("in"), "V010", "chain `in` is a base chain; only hooks lead there");
+    bad(
+        jumps("in"),
+        "V010",
+        "chain `in` is a base chain; only hooks lead there",
+    );
 }
 
 #[test]
@@ -172,11 +215,20 @@ fn jumps_end_and_the_kernel_takes_them() {
         chain("a", None, vec![jumps("b")]),
         chain("b", None, vec![does(Statement::Goto("a".to_string()))]),
     ]);
-    one(&circle, "V011", "draft", "jumps lead round in a circle: `a` > `b` > `a`");
+    one(
+        &circle,
+        "V011",
+        "draft",
+        "jumps lead round in a circle: `a` > `b` > `a`",
+    );
     let ladder = |rungs: usize, width: usize| {
         let rung = |n: usize| match n {
             n if n == rungs => chain(&format!("c{n}"), None, Vec::new()),
-            n => chain(&format!("c{n}"), None, vec![jumps(&format!("c{}", n + 1)); width]),
+            n => chain(
+                &format!("c{n}"),
+                None,
+                vec![jumps(&format!("c{}", n + 1)); width],
+            ),
         };
         let mut all: Vec<_> = (1..=rungs).map(rung).collect();
         all.push(chain("in", at(Hook::Input, 0), vec![jumps("c1")]));
@@ -193,13 +245,23 @@ fn jumps_end_and_the_kernel_takes_them() {
 #[test]
 fn base_chains_have_a_place_of_their_own() {
     let nowhere = chains(vec![chain("a", None, Vec::new())]);
-    one(&nowhere, "V014", "draft", "no chain is attached to a hook, so no packet is seen");
+    one(
+        &nowhere,
+        "V014",
+        "draft",
+        "no chain is attached to a hook, so no packet is seen",
+    );
     let twins = chains(vec![
         chain("a", at(Hook::Input, 0), Vec::new()),
         chain("b", at(Hook::Output, 0), Vec::new()),
         chain("c", at(Hook::Input, 0), Vec::new()),
     ]);
-    one(&twins, "V015", "chain `c`", "chain `a` is at input priority 0 too");
+    one(
+        &twins,
+        "V015",
+        "chain `c`",
+        "chain `a` is at input priority 0 too",
+    );
     for priority in [401, -401, i32::MIN] {
         let far = chains(vec![chain("a", at(Hook::Input, priority), Vec::new())]);
         let message = format!("priority is {priority}, allowed is -400 to 400");
@@ -247,16 +309,27 @@ fn elements_make_sense() {
 #[test]
 fn a_match_asks_for_something_that_can_be() {
     let none = |test, field: &str| {
-        bad(accepts(test), "V024", &format!("{field} is compared with nothing"));
+        bad(
+            accepts(test),
+            "V024",
+            &format!("{field} is compared with nothing"),
+        );
     };
     none(Test::CtState(Vec::new()), "ct state");
     none(Test::Iifname(Vec::new()), "iifname");
     none(saddr(Family::Ip6, &[]), "ip6 saddr");
     let families = rule(
-        vec![is(Test::Nfproto(Family::Ip)), is(saddr(Family::Ip6, &[prefix("::1/128")]))],
+        vec![
+            is(Test::Nfproto(Family::Ip)),
+            is(saddr(Family::Ip6, &[prefix("::1/128")])),
+        ],
         vec![Statement::Drop],
     );
-    bad(families, "V027", "no packet can match: ip6 saddr leaves no meta nfproto");
+    bad(
+        families,
+        "V027",
+        "no packet can match: ip6 saddr leaves no meta nfproto",
+    );
     let protocols = rule(
         vec![
             is_not(Test::L4proto(vec![17..=17])),
@@ -264,51 +337,110 @@ fn a_match_asks_for_something_that_can_be() {
         ],
         vec![Statement::Drop],
     );
-    bad(protocols, "V027", "no packet can match: udp dport leaves no meta l4proto");
+    bad(
+        protocols,
+        "V027",
+        "no packet can match: udp dport leaves no meta l4proto",
+    );
     let nothing = rule(
         vec![is_not(Test::Dport(PortProtocol::Tcp, vec![0..=65535]))],
         vec![Statement::Drop],
     );
-    bad(nothing, "V027", "no packet can match: tcp dport excludes every value");
+    bad(
+        nothing,
+        "V027",
+        "no packet can match: tcp dport excludes every value",
+    );
 }
 
 #[test]
 fn a_rule_asks_only_what_its_hook_knows() {
     let name = || vec!["eth0".to_string()];
-    bad(accepts(Test::Oifname(name())), "V025", "oifname is not known at hook input");
+    bad(
+        accepts(Test::Oifname(name())),
+        "V025",
+        "oifname is not known at hook input",
+    );
     // The rule is in a regular chain; what counts is where its packets come from.
     let reached = chains(vec![
         chain("out", at(Hook::Output, 0), vec![jumps("a")]),
         chain("a", None, vec![accepts(Test::Iifname(name()))]),
     ]);
     let subject = "rule 1 (`r`) in chain `a`";
-    one(&reached, "V025", subject, "iifname is not known at hook output");
+    one(
+        &reached,
+        "V025",
+        subject,
+        "iifname is not known at hook output",
+    );
     let tracked = accepts(Test::CtState(vec![CtState::New]));
-    let early = chains(vec![chain("in", at(Hook::Prerouting, -200), vec![tracked.clone()])]);
-    let message =
-        "ct state is not known at prerouting priority -200, before conntrack at -200";
+    let early = chains(vec![chain(
+        "in",
+        at(Hook::Prerouting, -200),
+        vec![tracked.clone()],
+    )]);
+    let message = "ct state is not known at prerouting priority -200, before conntrack at -200";
     one(&early, "V026", IN, message);
-    check(&chains(vec![chain("in", at(Hook::Prerouting, -199), vec![tracked])]), &[]);
+    check(
+        &chains(vec![chain("in", at(Hook::Prerouting, -199), vec![tracked])]),
+        &[],
+    );
     let reject = does(Statement::Reject(Reject::PortUnreachable));
     let raw = chains(vec![chain("in", at(Hook::Prerouting, 0), vec![reject])]);
-    one(&raw, "V031", IN, "reject is not possible at hook prerouting");
+    one(
+        &raw,
+        "V031",
+        IN,
+        "reject is not possible at hook prerouting",
+    );
 }
 
 #[test]
 fn statements_come_to_an_end() {
-    bad(rule(Vec::new(), Vec::new()), "V028", "the rule does nothing");
+    bad(
+        rule(Vec::new(), Vec::new()),
+        "V028",
+        "the rule does nothing",
+    );
     let after = rule(Vec::new(), vec![Statement::Drop, Statement::Counter]);
-    bad(after, "V029", "a statement comes after the one that decides");
+    bad(
+        after,
+        "V029",
+        "a statement comes after the one that decides",
+    );
     let limit = |rate, burst| {
         let per = TimeUnit::Second;
-        rule(Vec::new(), vec![Statement::Limit(Limit { rate, per, burst, over: false })])
+        rule(
+            Vec::new(),
+            vec![Statement::Limit(Limit {
+                rate,
+                per,
+                burst,
+                over: false,
+            })],
+        )
     };
-    bad(limit(0, 5), "V030", "rate of the limit is 0, allowed is 1 to 1000000");
-    bad(limit(5, 1_000_001), "V030", "burst of the limit is 1000001, allowed is 1 to 1000000");
+    bad(
+        limit(0, 5),
+        "V030",
+        "rate of the limit is 0, allowed is 1 to 1000000",
+    );
+    bad(
+        limit(5, 1_000_001),
+        "V030",
+        "burst of the limit is 1000001, allowed is 1 to 1000000",
+    );
     let reset = does(Statement::Reject(Reject::TcpReset));
-    bad(reset, "V032", "reject with tcp reset in a rule that is not about TCP only");
+    bad(
+        reset,
+        "V032",
+        "reject with tcp reset in a rule that is not about TCP only",
+    );
     let reset = vec![Statement::Reject(Reject::TcpReset)];
-    check(&input(vec![rule(vec![is(Test::L4proto(vec![6..=6]))], reset)]), &[]);
+    check(
+        &input(vec![rule(vec![is(Test::L4proto(vec![6..=6]))], reset)]),
+        &[],
+    );
 }
 
 #[test]
@@ -326,15 +458,26 @@ fn every_defect_is_told_at_once() {
 #[test]
 fn a_goal_names_settings_that_are_there() {
     let clauses = vec![
-        Clause { when: Some("echo".to_string()), ..Clause::default() },
-        Clause { saddr_from: Some("office".to_string()), ..Clause::default() },
+        Clause {
+            when: Some("echo".to_string()),
+            ..Clause::default()
+        },
+        Clause {
+            saddr_from: Some("office".to_string()),
+            ..Clause::default()
+        },
         Clause {
             dport_setting: Some((PortProtocol::Tcp, "ports".to_string())),
             ..Clause::default()
         },
     ];
     let (name, hook) = ("g".to_string(), Hook::Input);
-    let template = GoalTemplate { name, hook, quantifier: Quantifier::AllAccepted, clauses };
+    let template = GoalTemplate {
+        name,
+        hook,
+        quantifier: Quantifier::AllAccepted,
+        clauses,
+    };
     let found = instantiate(&template, &Inputs::default(), &Feeds::default()).unwrap_err();
     let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
     let of = |name: &str| {

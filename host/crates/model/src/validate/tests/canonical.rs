@@ -8,7 +8,10 @@ use crate::packet::Packet;
 
 fn same(one: Draft, other: Draft) {
     let feeds = Feeds::default();
-    assert_eq!(validate(&one, &feeds).unwrap(), validate(&other, &feeds).unwrap());
+    assert_eq!(
+        validate(&one, &feeds).unwrap(),
+        validate(&other, &feeds).unwrap()
+    );
 }
 
 fn same_matches(one: Vec<Match>, other: Vec<Match>) {
@@ -26,9 +29,15 @@ fn what_follows_from_another_match_is_left_out() {
     let web = || is(dport(&[443..=443]));
     same_matches(vec![tcp(), web()], vec![web()]);
     same_matches(vec![is(Test::L4proto(vec![1..=20])), web()], vec![web()]);
-    same_matches(vec![is_not(Test::L4proto(vec![17..=17])), web()], vec![web()]);
+    same_matches(
+        vec![is_not(Test::L4proto(vec![17..=17])), web()],
+        vec![web()],
+    );
     let address = || is(saddr(Family::Ip, &[prefix("192.0.2.0/24")]));
-    same_matches(vec![address(), is(Test::Nfproto(Family::Ip))], vec![address()]);
+    same_matches(
+        vec![address(), is(Test::Nfproto(Family::Ip))],
+        vec![address()],
+    );
     same_matches(vec![web(), web()], vec![web()]);
 }
 
@@ -38,15 +47,24 @@ fn the_order_in_which_things_are_said_does_not_matter() {
     let state = || is(Test::CtState(vec![CtState::New]));
     same_matches(vec![state(), address()], vec![address(), state()]);
     same_matches(
-        vec![is(Test::CtState(vec![CtState::Related, CtState::Established]))],
-        vec![is(Test::CtState(vec![CtState::Established, CtState::Related]))],
+        vec![is(Test::CtState(vec![
+            CtState::Related,
+            CtState::Established,
+        ]))],
+        vec![is(Test::CtState(vec![
+            CtState::Established,
+            CtState::Related,
+        ]))],
     );
     let names = |names: [&str; 3]| is(Test::Iifname(names.map(ToString::to_string).to_vec()));
     same_matches(vec![names(["b", "a", "b"])], vec![names(["a", "b", "a"])]);
     let one = || chain("in", at(Hook::Input, 0), Vec::new());
     let other = || chain("early", at(Hook::Input, -10), Vec::new());
     let third = || chain("a", None, Vec::new());
-    same(chains(vec![one(), other(), third()]), chains(vec![third(), other(), one()]));
+    same(
+        chains(vec![one(), other(), third()]),
+        chains(vec![third(), other(), one()]),
+    );
     let sets = |names: [&str; 2]| {
         let none = || vec![SetNode::Elements(Vec::new())];
         let mut draft = input(Vec::new());
@@ -58,14 +76,27 @@ fn the_order_in_which_things_are_said_does_not_matter() {
 
 #[test]
 fn values_are_merged_and_negation_of_few_values_is_spelt_out() {
-    same_matches(vec![is(dport(&[81..=90, 70..=80, 75..=85]))], vec![is(dport(&[70..=90]))]);
     same_matches(
-        vec![is(saddr(Family::Ip, &[prefix("192.0.2.0/25"), prefix("192.0.2.128/25")]))],
+        vec![is(dport(&[81..=90, 70..=80, 75..=85]))],
+        vec![is(dport(&[70..=90]))],
+    );
+    same_matches(
+        vec![is(saddr(
+            Family::Ip,
+            &[prefix("192.0.2.0/25"), prefix("192.0.2.128/25")],
+        ))],
         vec![is(saddr(Family::Ip, &[range("192.0.2.0", "192.0.2.255")]))],
     );
     same_matches(
-        vec![is_not(Test::CtState(vec![CtState::Established, CtState::Related]))],
-        vec![is(Test::CtState(vec![CtState::Invalid, CtState::New, CtState::Untracked]))],
+        vec![is_not(Test::CtState(vec![
+            CtState::Established,
+            CtState::Related,
+        ]))],
+        vec![is(Test::CtState(vec![
+            CtState::Invalid,
+            CtState::New,
+            CtState::Untracked,
+        ]))],
     );
     same_matches(
         vec![is_not(Test::Nfproto(Family::Ip))],
@@ -113,27 +144,37 @@ fn packets() -> Vec<Packet> {
 fn holds(condition: &Match, packet: &Packet) -> bool {
     let family = packet.addresses.family();
     let within = |found: Option<u128>, ranges: &[(u128, u128)]| {
-        found.map(|value| ranges.iter().any(|(first, last)| (first..=last).contains(&&value)))
+        found.map(|value| {
+            ranges
+                .iter()
+                .any(|(first, last)| (first..=last).contains(&&value))
+        })
     };
     let bytes = |ranges: &[core::ops::RangeInclusive<u8>]| -> Vec<(u128, u128)> {
-        ranges.iter().map(|r| ((*r.start()).into(), (*r.end()).into())).collect()
+        ranges
+            .iter()
+            .map(|r| ((*r.start()).into(), (*r.end()).into()))
+            .collect()
     };
     let ports = |ranges: &[core::ops::RangeInclusive<u16>]| -> Vec<(u128, u128)> {
-        ranges.iter().map(|r| ((*r.start()).into(), (*r.end()).into())).collect()
+        ranges
+            .iter()
+            .map(|r| ((*r.start()).into(), (*r.end()).into()))
+            .collect()
     };
     let found = match &condition.test {
         Test::Iifname(names) => Some(names.contains(&packet.iifname)),
         Test::Nfproto(wanted) => Some(family == *wanted),
-        Test::Saddr(wanted, AddressOperand::Elements(elements)) => {
-            (family == *wanted).then(|| elements.iter().any(|element| match element {
+        Test::Saddr(wanted, AddressOperand::Elements(elements)) => (family == *wanted).then(|| {
+            elements.iter().any(|element| match element {
                 Element::Prefix { address, length } => {
                     let shift = u32::from(family.bits() - length);
                     let bits = |address| address_bits(address) >> shift;
                     bits(packet.addresses.saddr()) == bits(*address)
                 }
                 Element::Range { .. } => unreachable!("the table has prefixes only"),
-            }))
-        }
+            })
+        }),
         Test::HopLimit(wanted, ranges) => {
             let loaded = (family == *wanted).then_some(packet.hop_limit.into());
             within(loaded, &bytes(ranges))
@@ -170,11 +211,16 @@ fn the_canonical_form_means_what_was_drafted() {
                 }
                 for packet in &packets {
                     let expected = all.iter().all(|condition| holds(condition, packet));
-                    let found = ruleset.as_ref().is_ok_and(|r| evaluate(r, packet).must_accept());
+                    let found = ruleset
+                        .as_ref()
+                        .is_ok_and(|r| evaluate(r, packet).must_accept());
                     assert_eq!(found, expected, "{all:?} on {packet}");
                 }
             }
         }
     }
-    assert!(valid > 1_000 && impossible > 1_000, "{valid} valid, {impossible} impossible");
+    assert!(
+        valid > 1_000 && impossible > 1_000,
+        "{valid} valid, {impossible} impossible"
+    );
 }

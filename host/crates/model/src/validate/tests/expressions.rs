@@ -37,13 +37,25 @@ fn check(expression: Vec<SetNode>, expected: &[&str]) {
 fn the_last_node_is_the_value() {
     let feed = || SetNode::Feed("cf".to_string());
     check(vec![feed()], &["192.0.2.0/24"]);
-    check(vec![feed(), list(&["198.51.100.0/24"])], &["198.51.100.0/24"]);
+    check(
+        vec![feed(), list(&["198.51.100.0/24"])],
+        &["198.51.100.0/24"],
+    );
     let other = || list(&["192.0.2.128/25", "198.51.100.0/24"]);
     let both = &["192.0.2.0/24", "198.51.100.0/24"];
     check(vec![feed(), other(), SetNode::Union(vec![0, 1])], both);
-    check(vec![feed(), other(), SetNode::Intersection(vec![0, 1])], &["192.0.2.128/25"]);
-    check(vec![feed(), other(), SetNode::Difference(0, 1)], &["192.0.2.0/25"]);
-    check(vec![feed(), other(), SetNode::Difference(1, 0)], &["198.51.100.0/24"]);
+    check(
+        vec![feed(), other(), SetNode::Intersection(vec![0, 1])],
+        &["192.0.2.128/25"],
+    );
+    check(
+        vec![feed(), other(), SetNode::Difference(0, 1)],
+        &["192.0.2.0/25"],
+    );
+    check(
+        vec![feed(), other(), SetNode::Difference(1, 0)],
+        &["198.51.100.0/24"],
+    );
     check(vec![feed(), SetNode::Difference(0, 0)], &[]);
     check(vec![feed(), SetNode::Union(vec![])], &[]);
     check(
@@ -53,8 +65,16 @@ fn the_last_node_is_the_value() {
             SetNode::Difference(0, 1),
             SetNode::Intersection(vec![2, 0, 2]),
         ],
-        &["192.0.2.0/30", "192.0.2.4/31", "192.0.2.6", "192.0.2.8/29", "192.0.2.16/28",
-          "192.0.2.32/27", "192.0.2.64/26", "192.0.2.128/25"],
+        &[
+            "192.0.2.0/30",
+            "192.0.2.4/31",
+            "192.0.2.6",
+            "192.0.2.8/29",
+            "192.0.2.16/28",
+            "192.0.2.32/27",
+            "192.0.2.64/26",
+            "192.0.2.128/25",
+        ],
     );
 }
 
@@ -75,5 +95,9 @@ fn an_expression_ends() {
         nodes
     };
     check(nested(32), &[]);
-    bad(nested(33), "V017", "33 levels in the expression, at most 32 fit");
+    bad(
+        nested(33),
+        "V017",
+        "33 levels in the expression, at most 32 fit",
+    );
 }
