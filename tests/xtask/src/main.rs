@@ -1,3 +1,129 @@
 //! Everything that is done to the project: set up, demo, test, bench.
+//!
+//! Each command sets the machine up first. Nothing here needs an answer from a terminal.
 
-fn main() {}
+mod machine;
+mod setup;
+mod step;
+mod tally;
+
+use std::io;
+use std::process::ExitCode;
+
+use machine::Machine;
+use setup::Needs;
+use step::{Ended, cargo};
+use tally::Tally;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  setup   install what demo and test need; without root, print the line to run
+  demo    do the main job in a private network namespace, and show who reaches what
+  test    run every check and every test (`ci` is the same)
+  bench   measure against nft, release build
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = match words.as_slice() {
+        ["setup"] => setup(),
+        ["demo"] => demo(),
+        ["test" | "ci"] => test(),
+        ["bench"] => bench(),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match ended {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::Badly) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Installs what is missing.
+fn setup() -> io::Result<Ended> {
+    setup::ensure(Needs::Everything)?;
+    println!("everything that demo and test need is there");
+    Ok(Ended::Well)
+}
+
+/// Loads `strict-origin` into a server in a namespace, and knocks.
+fn demo() -> io::Result<Ended> {
+    setup::ensure(Needs::Everything)?;
+    let build = [
+        "build",
+        "--locked",
+        "--package",
+        "portreeve",
+        "--package",
+        "portreeve-tests",
+    ];
+    if cargo(&build)
+        .args(&["--bin", "portreeve", "--bin", "lab"])
+        .run()?
+        == Ended::Badly
+    {
+        return Ok(Ended::Badly);
+    }
+    let portreeve = step::built("debug", "portreeve")?;
+    step::program(&step::built("debug", "lab")?)
+        .arg(&portreeve)
+        .arg("strict-origin")
+        .run()
+}
+
+/// Runs every check, whatever the others say, and sums up.
+fn test() -> io::Result<Ended> {
+    let machine = setup::ensure(Needs::Toolchain)?;
+    let mut tally = Tally::default();
+    tally.check("format", cargo(&["fmt", "--all", "--check"]))?;
+    let clippy = cargo(&["clippy", "--locked", "--workspace", "--all-targets"]);
+    tally.check("clippy", clippy.args(&["--", "--deny", "warnings"]))?;
+    tally.tests(tests(&machine))?;
+    tally.tests(cargo(&["test", "--locked", "--workspace", "--doc"]))?;
+    let doc = cargo(&["doc", "--locked", "--workspace", "--no-deps"]);
+    tally.check("documentation", doc.env("RUSTDOCFLAGS", "--deny warnings"))?;
+    print!("{tally}");
+    Ok(tally.ended())
+}
+
+/// All tests but those in documentation, with what each of them prints.
+fn tests(machine: &Machine) -> step::Step {
+    if machine.has_nextest() {
+        let nextest = cargo(&["nextest", "run", "--locked", "--workspace"]);
+        nextest.args(&["--no-fail-fast", "--success-output", "immediate"])
+    } else {
+        println!("cargo-nextest is not installed, so the tests run with plain `cargo test`");
+        let plain = cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]);
+        plain.args(&["--lib", "--bins", "--tests", "--", "--show-output"])
+    }
+}
+
+/// Measures the release build.
+fn bench() -> io::Result<Ended> {
+    setup::ensure(Needs::Everything)?;
+    let release = ["build", "--locked", "--release", "--package", "portreeve"];
+    let bench = [
+        "build",
+        "--locked",
+        "--package",
+        "portreeve-tests",
+        "--bin",
+        "bench",
+    ];
+    for build in [&release, &bench[..]] {
+        if cargo(build).run()? == Ended::Badly {
+            return Ok(Ended::Badly);
+        }
+    }
+    let portreeve = step::built("release", "portreeve")?;
+    step::program(&step::built("debug", "bench")?)
+        .arg(&portreeve)
+        .run()
+}

@@ -1,0 +1,71 @@
+//! What this machine has.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::step::{cargo, program};
+
+/// The target that policies are compiled for.
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
+
+/// What this machine has, asked when it matters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine;
+
+impl Machine {
+    /// Whether this process may install packages.
+    pub(crate) fn is_root(self) -> bool {
+        fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+    }
+
+    /// Whether packages come from Debian's `apt-get`.
+    pub(crate) fn has_apt(self) -> bool {
+        self.has_tool("apt-get")
+    }
+
+    /// Whether `apt-get` has ever fetched what it can install.
+    pub(crate) fn has_package_lists(self) -> bool {
+        let lists = fs::read_dir("/var/lib/apt/lists").into_iter().flatten();
+        let mut names = lists.flatten().map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().contains("_Packages"))
+    }
+
+    pub(crate) fn has_tool(self, name: &str) -> bool {
+        ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+            .iter()
+            .any(|folder| Path::new(folder).join(name).is_file())
+    }
+
+    pub(crate) fn has_rustup(self) -> bool {
+        program(Path::new("rustup")).args(&["--version"]).works()
+    }
+
+    pub(crate) fn has_nextest(self) -> bool {
+        cargo(&["nextest", "--version"]).works()
+    }
+
+    pub(crate) fn has_cargo_command(self, name: &str) -> bool {
+        cargo(&[name, "--version"]).works()
+    }
+
+    /// Whether a policy can be compiled: with a standard library for wasm, or with its source.
+    pub(crate) fn compiles_to_wasm(self) -> bool {
+        let library = program(Path::new("rustc"))
+            .args(&["--print", "target-libdir", "--target", WASM])
+            .prints();
+        let compiled = library.is_some_and(|path| Path::new(&path).is_dir());
+        compiled || self.has_debian_wasm()
+    }
+
+    fn has_debian_wasm(self) -> bool {
+        let sysroot = program(Path::new("/usr/bin/rustc"))
+            .args(&["--print", "sysroot"])
+            .prints();
+        sysroot.is_some_and(|sysroot| {
+            Path::new(&sysroot)
+                .join("lib/rustlib/src/rust/library/Cargo.lock")
+                .is_file()
+        })
+    }
+}
