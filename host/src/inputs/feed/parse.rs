@@ -94,7 +94,9 @@ impl<'a> Parser<'a> {
         let answer: Answer = match serde_json::from_str(text) {
             Ok(answer) => answer,
             Err(error) => {
-                let message = format!("not the JSON expected: {}", Quoted(&error.to_string()));
+                // serde's own backticks would be escaped inside ours.
+                let cause = error.to_string().replace('`', "'");
+                let message = format!("not the JSON expected: {}", Quoted(&cause));
                 let help = "allowed is `result` with the lists `ipv4_cidrs` and `ipv6_cidrs`";
                 return self.say("F012", origin, message, help);
             }

@@ -266,6 +266,12 @@ fn json_of_another_shape_is_refused() {
     ] {
         assert_eq!(code(bad), "F012", "{}", &bad[..bad.len().min(80)]);
     }
+    check_with(
+        &private(),
+        "{}",
+        &["error[F012]: feed `cf`, `f`: not the JSON expected: \
+           `missing field 'result' at line 1 column 2`"],
+    );
     let expected = "error[F005]: feed `cf`, `f` ipv4_cidrs entry 1: `2001:db8::/32` is not an \
                     ipv4 prefix";
     check_with(&private(), &with("[\"2001:db8::/32\"]", "[]"), &[expected]);
