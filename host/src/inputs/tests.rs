@@ -141,3 +141,21 @@ fn collecting_twice_gives_the_same() {
     };
     assert_eq!(twice(), twice());
 }
+
+#[test]
+fn facts_that_the_kernel_keeps_to_itself_are_said_to_be_missing() {
+    let refused = || Err::<Vec<()>, _>(io::Error::from(io::ErrorKind::PermissionDenied));
+    let found = asked("listeners", true, refused)
+        .unwrap_err()
+        .into_diagnostics();
+    assert_eq!(found[0].code, "C011");
+    assert_eq!(
+        found[0].to_string(),
+        "error[C011]: this machine: the policy needs its listeners, which cannot be read: \
+         permission denied"
+    );
+    assert!(
+        asked("listeners", false, refused).unwrap().is_none(),
+        "nobody asked"
+    );
+}
