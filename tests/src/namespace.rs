@@ -69,7 +69,9 @@ impl Namespace {
         if asked.and_then(|()| output.read_line(&mut answer)).is_err() || answer != "here\n" {
             drop(input);
             let said = keeper.wait_with_output().map_err(no)?.stderr;
-            return Err(Unavailable(String::from_utf8_lossy(&said).trim().to_owned()));
+            return Err(Unavailable(
+                String::from_utf8_lossy(&said).trim().to_owned(),
+            ));
         }
         let namespace = Self {
             keeper,
@@ -78,11 +80,9 @@ impl Namespace {
             nft,
             in_user_namespace: options.contains(&"--user"),
         };
-        let probe = namespace.nft(&["list", "tables"], "");
-        if probe.is_ok() {
-            Ok(namespace)
-        } else {
-            Err(Unavailable(format!("nft in a namespace: {}", probe.unwrap_err().trim())))
+        match namespace.nft(&["list", "tables"], "") {
+            Ok(_) => Ok(namespace),
+            Err(error) => Err(Unavailable(format!("nft in a namespace: {}", error.trim()))),
         }
     }
 
@@ -95,7 +95,9 @@ impl Namespace {
     /// When nft cannot be started.
     pub fn nft(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let mut command = Command::new(&self.nsenter);
-        command.arg(format!("--target={}", self.keeper.id())).arg("--net");
+        command
+            .arg(format!("--target={}", self.keeper.id()))
+            .arg("--net");
         if self.in_user_namespace {
             command.args(["--user", "--preserve-credentials"]);
         }
@@ -170,5 +172,10 @@ fn program(name: &str) -> Result<PathBuf, Unavailable> {
         .iter()
         .map(|directory| Path::new(directory).join(name))
         .find(|path| path.is_file())
-        .ok_or_else(|| Unavailable(format!("there is no `{name}` in {}", PROGRAM_DIRS.join(", "))))
+        .ok_or_else(|| {
+            Unavailable(format!(
+                "there is no `{name}` in {}",
+                PROGRAM_DIRS.join(", ")
+            ))
+        })
 }

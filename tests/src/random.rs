@@ -130,14 +130,26 @@ fn rule(random: &mut Random, index: usize, sets: &[Set], place: &Place) -> Rule 
         });
     }
     Rule {
-        label: format!("rule {index} ({})", random.pick(&["web", "it's", "a/b: c", "100% <=> !?"])),
+        label: format!(
+            "rule {index} ({})",
+            random.pick(&["web", "it's", "a/b: c", "100% <=> !?"])
+        ),
         statements: statements(random, transport, place),
         matches,
     }
 }
 
 fn interfaces(random: &mut Random, place: &Place, matches: &mut Vec<Match>) {
-    let names = ["lo", "eth0", "br-0a1b2c3d4e5f", "wg0.12", "802", "all", "a:b", "-"];
+    let names = [
+        "lo",
+        "eth0",
+        "br-0a1b2c3d4e5f",
+        "wg0.12",
+        "802",
+        "all",
+        "a:b",
+        "-",
+    ];
     let inbound = [Hook::Prerouting, Hook::Input, Hook::Forward];
     let outbound = [Hook::Forward, Hook::Output, Hook::Postrouting];
     let Some(hook) = place.hook else {
@@ -225,7 +237,10 @@ fn ports(random: &mut Random, protocol: PortProtocol, matches: &mut Vec<Match>) 
         matches.push(just(Test::L4proto(vec![number..=number])));
     }
     if !silent {
-        let test = Test::Dport(protocol, numbers(random, &[22, 53, 80, 443, 1023, 8080, 65535]));
+        let test = Test::Dport(
+            protocol,
+            numbers(random, &[22, 53, 80, 443, 1023, 8080, 65535]),
+        );
         matches.push(any(random, test));
         if random.one_in(3) {
             let test = Test::Sport(protocol, numbers(random, &[1, 67, 68, 1024, 32768, 65534]));
@@ -322,7 +337,12 @@ fn element(random: &mut Random, family: Family) -> Element {
 }
 
 fn bytes(random: &mut Random) -> Vec<RangeInclusive<u8>> {
-    numbers(random, &[1, 2, 3, 4, 5, 6, 8, 17, 50, 58, 64, 128, 133, 137, 143, 254, 255])
+    numbers(
+        random,
+        &[
+            1, 2, 3, 4, 5, 6, 8, 17, 50, 58, 64, 128, 133, 137, 143, 254, 255,
+        ],
+    )
 }
 
 /// One to three ranges between the given numbers, never all of the field.
@@ -330,7 +350,11 @@ fn numbers<T: Copy + Ord>(random: &mut Random, of: &[T]) -> Vec<RangeInclusive<T
     (0..=random.up_to(3))
         .map(|_| {
             let one = random.pick(of);
-            let other = if random.one_in(2) { one } else { random.pick(of) };
+            let other = if random.one_in(2) {
+                one
+            } else {
+                random.pick(of)
+            };
             one.min(other)..=one.max(other)
         })
         .collect()

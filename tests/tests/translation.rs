@@ -19,7 +19,10 @@ fn lifting_undoes_lowering() {
 fn the_same_rule_set_gives_the_same_bytes() {
     for seed in 0..100 {
         let transactions = [0; 5].map(|_| lower(&random::ruleset(seed)).to_json());
-        assert!(transactions.windows(2).all(|pair| pair[0] == pair[1]), "seed {seed}");
+        assert!(
+            transactions.windows(2).all(|pair| pair[0] == pair[1]),
+            "seed {seed}"
+        );
     }
 }
 
@@ -30,7 +33,11 @@ fn different_rule_sets_have_different_shapes() {
     for (index, one) in rulesets.iter().enumerate() {
         let shape = lift_terse(&lower(one).to_json()).unwrap();
         for (other_index, other) in rulesets.iter().enumerate() {
-            assert_eq!(shape.is_that_of(other), index == other_index, "{index} {other_index}");
+            assert_eq!(
+                shape.is_that_of(other),
+                index == other_index,
+                "{index} {other_index}"
+            );
         }
     }
 }
@@ -80,7 +87,10 @@ fn what_portreeve_never_says_is_named() {
 #[test]
 fn a_foreign_rule_is_named_with_its_handle() {
     let rows: &[(&str, &str)] = &[
-        (r#"{"masquerade":null}"#, "the statement `{\"masquerade\":null}`"),
+        (
+            r#"{"masquerade":null}"#,
+            "the statement `{\"masquerade\":null}`",
+        ),
         (r#"{"counter":"named"}"#, "the counter `\"named\"`"),
         (
             r#"{"limit":{"rate":1,"per":"second","rate_unit":"mbytes"}}"#,
@@ -118,7 +128,10 @@ fn a_foreign_rule_is_named_with_its_handle() {
         );
         let found = lift(&json).unwrap_err().to_string();
         let suffix = ", which portreeve never puts there";
-        assert_eq!(found, format!("rule `x` (handle 7) in chain `c` has {expected}{suffix}"));
+        assert_eq!(
+            found,
+            format!("rule `x` (handle 7) in chain `c` has {expected}{suffix}")
+        );
     }
 }
 
@@ -127,8 +140,18 @@ fn a_foreign_rule_is_named_with_its_handle() {
 fn a_missing_table_is_not_an_empty_one() {
     let json = r#"{"nftables":[{"metainfo":{"version":"1.0.6"}}]}"#;
     assert!(matches!(lift(json), Err(LiftError::NoTable)));
-    for broken in ["", "{", "[]", "{\"nftables\":{}}", "{\"nftables\":[7]}", "{\"nftables\":[{}]}"] {
-        assert!(matches!(lift(broken), Err(LiftError::NotAListing(_))), "{broken}");
+    for broken in [
+        "",
+        "{",
+        "[]",
+        "{\"nftables\":{}}",
+        "{\"nftables\":[7]}",
+        "{\"nftables\":[{}]}",
+    ] {
+        assert!(
+            matches!(lift(broken), Err(LiftError::NotAListing(_))),
+            "{broken}"
+        );
     }
 }
 

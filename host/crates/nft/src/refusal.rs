@@ -140,3 +140,71 @@ fn without_location(line: &str) -> String {
     let line = line.strip_prefix("internal:0:0-0: ").unwrap_or(line);
     line.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TABLE;
+
+    fn check(stderr: &str, cause: Cause, subject: Option<Subject>) {
+        let mut transaction = Transaction::default();
+        transaction.push(Subject::Table, &crate::words::add(crate::words::table()));
+        let refusal = Refusal::read(stderr, &transaction);
+        assert_eq!(
+            (refusal.cause, refusal.subject),
+            (cause, subject),
+            "{stderr}"
+        );
+    }
+
+    #[test]
+    fn each_complaint_has_its_cause() {
+        check(
+            "netlink: Error: Could not process rule: Message too long\n",
+            Cause::TooLargeForUserNamespace,
+            None,
+        );
+        check(
+            "Operation not permitted (you must be root)\n",
+            Cause::NotPermitted,
+            None,
+        );
+        check("JSON support not compiled-in\n", Cause::NotUnderstood, None);
+        check(
+            "internal:0:0-0: Error: Could not process rule: No such file or directory\n\n",
+            Cause::NotThere,
+            None,
+        );
+        check(
+            "internal:0:0-0: Error: Could not process rule: Operation not supported\n",
+            Cause::NotThere,
+            None,
+        );
+        check("something new\n", Cause::Other, None);
+        check("", Cause::Other, None);
+    }
+
+    #[test]
+    fn the_command_is_named_when_nft_names_it() {
+        let at = |index: &str| {
+            format!(
+                "internal:0:0-0: Error: Unknown statement object 'x'.\n\n\
+                 internal:0:0-0: Error: Parsing command array at index {index} failed.\n"
+            )
+        };
+        check(&at("0"), Cause::NotUnderstood, Some(Subject::Table));
+        check(&at("7"), Cause::NotUnderstood, None);
+        check(&at("99999999999999999999999"), Cause::NotUnderstood, None);
+    }
+
+    #[test]
+    fn a_complaint_is_shown_without_control_characters() {
+        let refusal = Refusal::read("Error: \u{1b}[2J\n", &Transaction::default());
+        let shown = refusal.to_string();
+        assert_eq!(
+            shown,
+            "nft refused the transaction (nft: `Error: \\u{1b}[2J`)"
+        );
+        assert_eq!(Subject::Table.to_string(), format!("table `inet {TABLE}`"));
+    }
+}
