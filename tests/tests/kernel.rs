@@ -3,11 +3,13 @@
 //! Where this machine allows no such namespace, each test says why it was skipped.
 
 use portreeve_model::address::{AddressSet, Family};
-use portreeve_model::draft::{self, SetNode};
+use portreeve_model::draft::{self, SetNode, Test};
+use portreeve_model::field::PortProtocol;
 use portreeve_model::intervals::Interval;
 use portreeve_model::names::{NFT_WORDS, Name, NameError};
-use portreeve_model::ruleset::Ruleset;
+use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::text::Elements;
+use portreeve_model::ruleset::{ChainPolicy, Limit, Reject, Ruleset, TimeUnit};
 use portreeve_model::validate::{Feeds, validate};
 use portreeve_nft::{Cause, Refusal, TABLE, lift, lift_terse, lower};
 use portreeve_tests::namespace::Namespace;
@@ -293,4 +295,94 @@ fn with_elements(count: u32) -> Ruleset {
         expression: vec![SetNode::Feed("large".to_owned())],
     });
     validate(&draft, &Feeds::from_iter([("large".to_owned(), feed)])).expect("valid")
+}
+
+/// Losing this, `plan` would pass a limit that `apply` is refused for, or refuse one for nothing.
+#[test]
+fn the_largest_burst_is_the_largest_that_the_kernel_counts() {
+    let Some(namespace) = namespace("the_largest_burst_is_the_largest_that_the_kernel_counts")
+    else {
+        return;
+    };
+    for (rate, unit, burst) in [
+        (1, "week", 30_500),
+        (1, "day", 213_503),
+        (2, "week", 61_001),
+    ] {
+        let takes = |burst: u32| {
+            let text = format!(
+                "table inet t {{ chain c {{ limit rate {rate}/{unit} burst {burst} packets; }}; }}"
+            );
+            namespace.nft(&["-c", "-f", "-"], &text).is_ok()
+        };
+        assert!(takes(burst) && !takes(burst + 1), "{rate}/{unit} {burst}");
+        let valid = |burst| validate(&with_limit(rate, unit, burst), &Feeds::default()).is_ok();
+        assert!(valid(burst) && !valid(burst + 1), "{rate}/{unit} {burst}");
+    }
+}
+
+fn with_limit(rate: u32, unit: &str, burst: u32) -> draft::Draft {
+    let per = TimeUnit::ALL.into_iter().find(|per| per.keyword() == unit);
+    let limit = Limit {
+        rate,
+        per: per.expect("a unit of time"),
+        burst,
+        over: false,
+    };
+    with_rule(Vec::new(), vec![draft::Statement::Limit(limit)])
+}
+
+/// One rule in a chain of input.
+fn with_rule(matches: Vec<draft::Match>, statements: Vec<draft::Statement>) -> draft::Draft {
+    let rule = draft::Rule {
+        label: "rule".to_owned(),
+        matches,
+        statements,
+    };
+    let base = draft::Base {
+        hook: Hook::Input,
+        priority: 0,
+        policy: ChainPolicy::Drop,
+    };
+    draft::Draft {
+        sets: Vec::new(),
+        chains: vec![draft::Chain {
+            name: "input".to_owned(),
+            base: Some(base),
+            rules: vec![rule],
+        }],
+    }
+}
+
+/// nft leaves `meta nfproto` out of some listings. Losing this, a rule for IPv4 would be listed
+/// as one for both families, which is drift that nobody made.
+#[test]
+fn the_family_of_a_rule_is_listed() {
+    let Some(namespace) = namespace("the_family_of_a_rule_is_listed") else {
+        return;
+    };
+    let tcp = Test::L4proto(vec![6..=6]);
+    let icmpv6 = Test::L4proto(vec![58..=58]);
+    let port = Test::Dport(PortProtocol::Tcp, vec![22..=22]);
+    let reset = draft::Statement::Reject(Reject::TcpReset);
+    let cases = [
+        (vec![Test::Nfproto(Family::Ip), tcp], reset.clone()),
+        (vec![Test::Nfproto(Family::Ip6), port.clone()], reset),
+        (
+            vec![Test::Nfproto(Family::Ip6), icmpv6],
+            draft::Statement::Accept,
+        ),
+        (
+            vec![Test::Nfproto(Family::Ip), port],
+            draft::Statement::Accept,
+        ),
+    ];
+    for (tests, statement) in cases {
+        let negated = false;
+        let matches = tests.into_iter().map(|test| draft::Match { negated, test });
+        let draft = with_rule(matches.collect(), vec![statement]);
+        let sent = validate(&draft, &Feeds::default()).unwrap();
+        apply(&namespace, &sent).unwrap();
+        assert_same(0, &lift(&list(&namespace, &["-j"])).unwrap(), &sent);
+    }
 }
