@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use portreeve_tests::lab::{self, Outcome, Report, Service};
+use portreeve_tests::lab::{self, Outcome, Report, Service, Source};
 
 /// Applies a policy in the lab and compares every probe, or says why that cannot be done here.
 fn observe(policy: &str, settings: &[&str]) -> Option<Report> {
@@ -45,37 +45,40 @@ fn portreeve() -> PathBuf {
     program
 }
 
-/// Whether just the sources inside the feed, or all of them, or none, reach `service`.
-fn check(report: &Report, service: Service, reaches: impl Fn(&lab::Source) -> bool) {
+/// What comes of trying `service` from each source.
+fn check(report: &Report, service: Service, expected: impl Fn(&Source) -> Outcome) {
     for source in &report.sources {
-        let probe =
-            |o: &&lab::Observation| o.probe.saddr == source.address && o.probe.service == service;
-        let found = report.after.iter().find(probe).map(|o| o.outcome);
-        let wanted = if reaches(source) {
-            Outcome::Open
-        } else {
-            Outcome::Dropped
-        };
-        assert_eq!(
-            found,
-            Some(wanted),
-            "{} from {}",
-            service.name(),
-            source.address
-        );
+        let found = report
+            .after
+            .iter()
+            .find(|o| o.probe.saddr == source.address && o.probe.service == service)
+            .map(|o| o.outcome);
+        let at = format!("{} from {}", service.name(), source.address);
+        assert_eq!(found, Some(expected(source)), "{at}");
     }
 }
+
+const OPEN: fn(&Source) -> Outcome = |_| Outcome::Open;
+const DROPPED: fn(&Source) -> Outcome = |_| Outcome::Dropped;
+const CLOUDFLARE: fn(&Source) -> Outcome = |source| {
+    if source.in_feed {
+        Outcome::Open
+    } else {
+        Outcome::Dropped
+    }
+};
 
 #[test]
 fn strict_origin_does_to_every_probe_what_the_model_says() {
     let Some(report) = observe("strict-origin", &[]) else {
         return;
     };
-    check(&report, Service::Tcp(22), |_| true);
-    check(&report, Service::Tcp(443), |source| source.in_feed);
-    check(&report, Service::Tcp(80), |_| false);
-    check(&report, Service::Tcp(lab::HIGH_PORT), |_| false);
-    check(&report, Service::Udp(lab::HIGH_PORT), |_| false);
+    check(&report, Service::Tcp(22), OPEN);
+    check(&report, Service::Tcp(443), CLOUDFLARE);
+    check(&report, Service::Tcp(80), DROPPED);
+    check(&report, Service::Tcp(lab::HIGH_PORT), DROPPED);
+    check(&report, Service::Udp(lab::HIGH_PORT), DROPPED);
+    check(&report, Service::Echo, OPEN);
 }
 
 #[test]
@@ -83,9 +86,36 @@ fn tunnel_origin_lets_in_ssh_and_nothing_else() {
     let Some(report) = observe("tunnel-origin", &[]) else {
         return;
     };
-    check(&report, Service::Tcp(22), |_| true);
+    check(&report, Service::Tcp(22), OPEN);
     for port in [443, 80, lab::HIGH_PORT] {
-        check(&report, Service::Tcp(port), |_| false);
+        check(&report, Service::Tcp(port), DROPPED);
     }
-    check(&report, Service::Udp(lab::HIGH_PORT), |_| false);
+    check(&report, Service::Udp(lab::HIGH_PORT), DROPPED);
+    check(&report, Service::Echo, OPEN);
+}
+
+#[test]
+fn settings_move_the_ports_silence_the_echo_and_answer_strangers() {
+    let settings = [
+        "ssh-port=80",
+        "ports=443,50000",
+        "echo=false",
+        "otherwise=reject",
+    ];
+    let Some(report) = observe("strict-origin", &settings) else {
+        return;
+    };
+    let reset = |source: &Source| match CLOUDFLARE(source) {
+        Outcome::Open => Outcome::Open,
+        _ => Outcome::Reset,
+    };
+    // "Port unreachable" is code 3 of ICMP and code 4 of ICMPv6.
+    let unreachable =
+        |source: &Source| Outcome::Rejected(if source.address.is_ipv4() { 3 } else { 4 });
+    check(&report, Service::Tcp(80), OPEN);
+    check(&report, Service::Tcp(443), reset);
+    check(&report, Service::Tcp(lab::HIGH_PORT), reset);
+    check(&report, Service::Tcp(22), |_| Outcome::Reset);
+    check(&report, Service::Udp(lab::HIGH_PORT), unreachable);
+    check(&report, Service::Echo, unreachable);
 }
