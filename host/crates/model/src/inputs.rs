@@ -1,7 +1,8 @@
 //! What a policy gets: one value, collected before the policy runs.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
@@ -46,6 +47,39 @@ pub enum Value {
     Choice(String),
     /// Prefixes of either family, sorted and disjoint; possibly none.
     Prefixes(Vec<Prefix>),
+}
+
+/// `ssh-port=22`, as the command line takes it.
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.value)
+    }
+}
+
+/// `443,8080-8090`: the entries of a list are separated by commas.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(on) => write!(f, "{on}"),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Port(port) => write!(f, "{port}"),
+            Self::Ports(ports) => {
+                let texts: Vec<String> = ports
+                    .iter()
+                    .map(|range| match (range.start(), range.end()) {
+                        (first, last) if first == last => first.to_string(),
+                        (first, last) => alloc::format!("{first}-{last}"),
+                    })
+                    .collect();
+                f.write_str(&texts.join(","))
+            }
+            Self::Choice(choice) => f.write_str(choice),
+            Self::Prefixes(prefixes) => {
+                let texts: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join(","))
+            }
+        }
+    }
 }
 
 /// What is known about a feed. Its addresses stay with the host unless the policy asked.

@@ -1,0 +1,290 @@
+//! The only file that starts a process: `nft`, by absolute path, without a shell.
+//!
+//! The program is looked for in the system's own directories, never in `PATH`; it gets an empty
+//! environment, its input on stdin, and a limit on its time and on what it may print.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use portreeve_nft::{Cause, Refusal, Subject, Transaction};
+use thiserror::Error;
+
+/// Where distributions put `nft`.
+const NFT_PATHS: [&str; 4] = [
+    "/usr/sbin/nft",
+    "/sbin/nft",
+    "/usr/bin/nft",
+    "/usr/local/sbin/nft",
+];
+
+/// Where distributions put `unshare` of util-linux.
+const UNSHARE_PATHS: [&str; 2] = ["/usr/bin/unshare", "/bin/unshare"];
+
+/// How long one `nft` may take. A million prefixes took 14 s (nft 1.0.6, kernel 6.18).
+const TIME_MAX: Duration = Duration::from_secs(300);
+
+/// Bytes that one `nft` may print. Ours: a listing of a million prefixes has 26 MB.
+const OUTPUT_BYTES_MAX: u64 = 256 << 20;
+
+/// Why `nft` did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum NftError {
+    /// It is not installed.
+    #[error("nft was not found at {}; install the package nftables", NFT_PATHS.join(", "))]
+    NotInstalled,
+    /// Its user namespace cannot be made, for want of `unshare`.
+    #[error("unshare was not found at {}; run as root instead", UNSHARE_PATHS.join(", "))]
+    NoUnshare,
+    /// It could not be started or talked to.
+    #[error("nft could not be run")]
+    Run(#[source] io::Error),
+    /// It took too long and was ended. The kernel takes a transaction whole or not at all.
+    #[error("nft was still busy after {} s and was ended", TIME_MAX.as_secs())]
+    TimedOut,
+    /// It printed too much and was ended.
+    #[error("nft printed more than {} MB and was ended", OUTPUT_BYTES_MAX >> 20)]
+    TooMuchOutput,
+    /// It was ended by a signal or a fault of its own.
+    #[error("nft ended by itself: {status}")]
+    Crashed {
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// It said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// The `nft` of this machine.
+#[derive(Clone, Debug)]
+pub struct Nft {
+    program: PathBuf,
+    /// What comes before the program's own name and arguments on its command line.
+    within: Option<PathBuf>,
+}
+
+/// What part of a table is listed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Listing {
+    /// Everything.
+    Whole,
+    /// Everything but the elements of sets, which take the kernel minutes when there are many.
+    Terse,
+}
+
+impl Nft {
+    /// Finds `nft`.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn find() -> Result<Self, NftError> {
+        let program = first_file(&NFT_PATHS).ok_or(NftError::NotInstalled)?;
+        Ok(Self {
+            program,
+            within: None,
+        })
+    }
+
+    /// Finds `nft`, to be run in a user and network namespace of its own: it can check a rule
+    /// set there without any privilege, and cannot change this machine's.
+    ///
+    /// # Errors
+    /// When `nft` or `unshare` is not installed.
+    pub fn find_in_namespace() -> Result<Self, NftError> {
+        let nft = Self::find()?;
+        let unshare = first_file(&UNSHARE_PATHS).ok_or(NftError::NoUnshare)?;
+        Ok(Self {
+            within: Some(unshare),
+            ..nft
+        })
+    }
+
+    /// Puts a transaction into the kernel, whole or not at all.
+    ///
+    /// # Errors
+    /// When it was not put there.
+    pub fn apply(&self, transaction: &Transaction) -> Result<(), NftError> {
+        self.send(&["-j", "-f", "-"], transaction)
+    }
+
+    /// Asks the kernel whether it would take a transaction; changes nothing.
+    ///
+    /// # Errors
+    /// When it would not, or could not be asked.
+    pub fn check(&self, transaction: &Transaction) -> Result<(), NftError> {
+        self.send(&["-c", "-j", "-f", "-"], transaction)
+    }
+
+    fn send(&self, arguments: &[&str], transaction: &Transaction) -> Result<(), NftError> {
+        match self.run(arguments, transaction.to_json().into_bytes()) {
+            Ok(_) => Ok(()),
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Refused(stderr)) => {
+                let mut refusal = Refusal::read(&stderr, transaction);
+                if refusal.subject.is_none() && !is_about_the_whole(refusal.cause) {
+                    refusal.subject = self.culprit(transaction);
+                }
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// The first command that the kernel refuses, which its own errors do not tell: found by
+    /// halving, with checks that change nothing.
+    fn culprit(&self, transaction: &Transaction) -> Option<Subject> {
+        let (mut taken, mut refused) = (0, transaction.commands().len());
+        while refused - taken > 1 {
+            let middle = taken + (refused - taken) / 2;
+            let json = transaction.prefix(middle).to_json().into_bytes();
+            match self.run(&["-c", "-j", "-f", "-"], json) {
+                Ok(_) => taken = middle,
+                Err(Failure::Refused(_)) => refused = middle,
+                Err(Failure::Error(_)) => return None,
+            }
+        }
+        transaction
+            .commands()
+            .get(taken)
+            .map(|command| command.subject().clone())
+    }
+
+    /// The table `inet portreeve` as nft's JSON, or `None` when the kernel has no such table.
+    ///
+    /// # Errors
+    /// When nft could not be asked.
+    pub fn list(&self, listing: Listing) -> Result<Option<String>, NftError> {
+        let table = ["list", "table", "inet", portreeve_nft::TABLE];
+        // `-n`: names of protocols and types differ between machines, numbers do not.
+        let options: &[&str] = match listing {
+            Listing::Whole => &["-n", "-j"],
+            Listing::Terse => &["-n", "-j", "-t"],
+        };
+        match self.run(&[options, &table].concat(), Vec::new()) {
+            Ok(listed) => Ok(Some(listed)),
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Refused(stderr)) => {
+                let refusal = Refusal::read(&stderr, &Transaction::default());
+                // What a listing does not find is the table; a kernel without nftables has none.
+                if refusal.cause == Cause::NotThere {
+                    Ok(None)
+                } else {
+                    Err(refusal.into())
+                }
+            }
+        }
+    }
+
+    /// Runs nft to its end and gives what it printed.
+    fn run(&self, arguments: &[&str], input: Vec<u8>) -> Result<String, Failure> {
+        let mut child = self.command(arguments).spawn().map_err(NftError::Run)?;
+        let outcome = converse(&mut child, input);
+        if outcome.is_err() {
+            // It may have ended already, which is as good.
+            let _ = child.kill();
+        }
+        let status = child.wait().map_err(NftError::Run)?;
+        let (stdout, stderr) = outcome?;
+        match status.code() {
+            Some(0) => Ok(stdout),
+            Some(_) => Err(Failure::Refused(stderr)),
+            None => Err(NftError::Crashed { status }.into()),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = match &self.within {
+            None => Command::new(&self.program),
+            Some(unshare) => {
+                let mut command = Command::new(unshare);
+                command
+                    .args(["--user", "--map-root-user", "--net", "--"])
+                    .arg(&self.program);
+                command
+            }
+        };
+        // Messages are recognised by their English text.
+        command.args(arguments).env_clear().env("LC_ALL", "C");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
+/// How a run of nft failed.
+enum Failure {
+    Error(NftError),
+    /// It said why on stderr.
+    Refused(String),
+}
+
+impl From<NftError> for Failure {
+    fn from(error: NftError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Whether a refusal is about the transaction as a whole, and not about one command.
+const fn is_about_the_whole(cause: Cause) -> bool {
+    match cause {
+        Cause::NotPermitted | Cause::TooLargeForUserNamespace | Cause::NoMemory => true,
+        Cause::NotThere
+        | Cause::TooMany
+        | Cause::Conflict
+        | Cause::Overlap
+        | Cause::NotUnderstood
+        | Cause::Other => false,
+    }
+}
+
+fn first_file(paths: &[&str]) -> Option<PathBuf> {
+    paths
+        .iter()
+        .map(Path::new)
+        .find(|path| path.is_file())
+        .map(Path::to_path_buf)
+}
+
+/// Writes nft's input and reads its output and messages, all at once so that neither side waits
+/// for a full pipe.
+fn converse(child: &mut Child, input: Vec<u8>) -> Result<(String, String), NftError> {
+    let deadline = Instant::now() + TIME_MAX;
+    if let Some(mut stdin) = child.stdin.take() {
+        // nft may refuse before it has read everything; what it says then is what counts.
+        thread::spawn(move || drop(stdin.write_all(&input)));
+    }
+    let stdout = read_all(child.stdout.take());
+    let stderr = read_all(child.stderr.take());
+    let receive = |end: mpsc::Receiver<io::Result<Vec<u8>>>| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let bytes = end.recv_timeout(left).map_err(|error| match error {
+            RecvTimeoutError::Timeout => NftError::TimedOut,
+            RecvTimeoutError::Disconnected => NftError::Run(io::ErrorKind::BrokenPipe.into()),
+        })?;
+        let bytes = bytes.map_err(NftError::Run)?;
+        if bytes.len() as u64 > OUTPUT_BYTES_MAX {
+            return Err(NftError::TooMuchOutput);
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok((receive(stdout)?, receive(stderr)?))
+}
+
+/// Reads a pipe to its end in a thread of its own; the end comes with the process's.
+fn read_all(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(pipe) = pipe {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let read = pipe.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut bytes);
+            // Nobody receives any more once the deadline has passed.
+            let _ = sender.send(read.map(|_| bytes));
+        });
+    }
+    receiver
+}

@@ -1,0 +1,102 @@
+//! The command line: types only, no logic.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Firewall policies as sandboxed WebAssembly components, applied through nftables.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// Options that every command takes.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Configuration file [default: /etc/portreeve/portreeve.toml, when it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A setting of the policy, over the configuration's; may be given again for other settings
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// Where applied rule sets are recorded
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PORTREEVE_STATE_DIR",
+        default_value = "/var/lib/portreeve"
+    )]
+    pub state_dir: PathBuf,
+    /// Where compiled policies are kept
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PORTREEVE_CACHE_DIR",
+        default_value = "/var/cache/portreeve"
+    )]
+    pub cache_dir: PathBuf,
+    /// How to print the answer
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// For people, with colour on a terminal
+    Human,
+    /// For people, without colour
+    Plain,
+    /// For programs
+    Json,
+    /// The rule set as `nft -f` loads it (`plan` only)
+    Nft,
+    /// The transaction as `nft -j -f` loads it (`plan` only)
+    NftJson,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the rule set that the policy computes from its inputs; changes nothing
+    Plan,
+    /// Plan, then ask the kernel whether it would accept the rule set; changes nothing
+    Check,
+    /// Plan, then put the rule set into the kernel
+    Apply(Apply),
+    /// Show what is in force, since when, by which policy and inputs
+    Status,
+    /// Show what the planned rule set does to one packet, rule by rule, and why
+    Explain(Explain),
+}
+
+/// Plan, then put the rule set into the kernel.
+#[derive(Args, Debug)]
+pub struct Apply {
+    /// Make the rule set permanent at once: for provisioning, where nobody can be locked out
+    #[arg(long)]
+    pub no_trial: bool,
+}
+
+/// Show what the planned rule set does to one packet.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// For example: tcp 192.0.2.7:40000 to 198.51.100.10:443
+    ///
+    /// [HOOK] [INTERFACE] tcp|udp SOURCE[:PORT] to DESTINATION:PORT [STATE] [hoplimit N]
+    /// [HOOK] [INTERFACE] icmp|icmpv6 TYPE SOURCE to DESTINATION    [STATE] [hoplimit N]
+    /// [HOOK] [INTERFACE] protocol N SOURCE to DESTINATION          [STATE] [hoplimit N]
+    ///
+    /// Left out, the hook is `input`, the interface `eth0`, the source port 40000, the state what
+    /// conntrack says of a first packet. IPv6 addresses with a port stand in brackets.
+    #[arg(required = true, value_name = "PACKET", verbatim_doc_comment)]
+    pub packet: Vec<String>,
+}

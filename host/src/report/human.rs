@@ -1,0 +1,316 @@
+//! Answers and failures for people.
+
+use std::fmt::Write as _;
+
+use portreeve_model::diagnostic::Quoted;
+use portreeve_model::evaluate::{Decider, Evaluation, Fate, HookVerdict, StepResult};
+use portreeve_model::field::Field;
+use portreeve_model::goal::Quantifier;
+use portreeve_model::packet::Packet;
+use portreeve_model::ruleset::Match;
+use portreeve_model::ruleset::text::Elements;
+
+use super::{Answer, CheckedIn, Failure, MachineState, Status};
+use crate::apply::record::Record;
+use crate::pipeline::Plan;
+
+/// Elements of a set that a person is shown.
+const SHOWN_ELEMENTS_MAX: usize = 24;
+
+/// Colour, or none.
+#[derive(Debug)]
+pub(super) struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    pub(super) const fn new(colour: bool) -> Self {
+        Self { colour }
+    }
+
+    fn with(&self, style: anstyle::Style, text: &str) -> String {
+        if self.colour {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn good(&self, text: &str) -> String {
+        self.with(anstyle::AnsiColor::Green.on_default().bold(), text)
+    }
+
+    fn bad(&self, text: &str) -> String {
+        self.with(anstyle::AnsiColor::Red.on_default().bold(), text)
+    }
+
+    fn faint(&self, text: &str) -> String {
+        self.with(anstyle::Style::new().dimmed(), text)
+    }
+}
+
+pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
+    match answer {
+        Answer::Plan(plan) => {
+            let rules = plan.ruleset();
+            let table = rules.to_nft(portreeve_nft::TABLE, Elements::AtMost(SHOWN_ELEMENTS_MAX));
+            format!("{}\n{table}\n{}", heading(plan), goals(plan))
+        }
+        Answer::Check { plan, checked_in } => {
+            let place = match checked_in {
+                CheckedIn::Machine => "this machine's kernel",
+                CheckedIn::PrivateNamespace => {
+                    "this machine's kernel, asked in a private namespace,"
+                }
+            };
+            let verdict = paint.good(&format!("{place} would take the rule set"));
+            format!(
+                "{}\n{verdict}\n{}",
+                heading(plan),
+                machine(MachineState::Unchanged)
+            )
+        }
+        Answer::Applied { plan, .. } => {
+            format!(
+                "{}scope     table inet {}, {}; not loaded at boot by this version\n{}",
+                heading(plan),
+                portreeve_nft::TABLE,
+                counts(plan),
+                machine(MachineState::Confirmed)
+            )
+        }
+        Answer::Status(found) => status(found, paint),
+        Answer::Explanation {
+            plan,
+            packet,
+            evaluation,
+        } => explanation(plan, packet, evaluation, paint),
+    }
+}
+
+/// Where the plan comes from.
+fn heading(plan: &Plan) -> String {
+    let description = plan.description();
+    let digest = plan.policy_digest();
+    let mut out = format!(
+        "policy    {} {} (sha256 {})\n          {}\n",
+        description.name,
+        description.version,
+        &digest[..digest.len().min(12)],
+        description.summary
+    );
+    let settings: Vec<_> = plan
+        .inputs()
+        .settings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if !settings.is_empty() {
+        out.push_str(&format!("settings  {}\n", settings.join(" ")));
+    }
+    for feed in &plan.inputs().feeds {
+        out.push_str(&format!(
+            "feed      {}: {} IPv4 and {} IPv6 prefixes\n",
+            feed.name, feed.ip_prefixes, feed.ip6_prefixes
+        ));
+    }
+    out
+}
+
+fn counts(plan: &Plan) -> String {
+    let rules: usize = plan
+        .ruleset()
+        .chains()
+        .iter()
+        .map(|chain| chain.rules().len())
+        .sum();
+    let elements: usize = plan
+        .ruleset()
+        .sets()
+        .iter()
+        .map(|set| set.elements().len())
+        .sum();
+    let (chains, sets) = (plan.ruleset().chains().len(), plan.ruleset().sets().len());
+    format!("{rules} rules in {chains} chains, {elements} elements in {sets} sets")
+}
+
+fn goals(plan: &Plan) -> String {
+    let mut out = String::new();
+    for goal in plan.goals() {
+        let quantifier = match goal.quantifier {
+            Quantifier::AllAccepted => "all accepted",
+            Quantifier::NoneAccepted => "none accepted",
+            Quantifier::ExactlyTheseAccepted => "exactly these accepted",
+        };
+        let name = Quoted(&goal.name);
+        let _ = writeln!(
+            out,
+            "goal      {name} ({}, {quantifier}): stated by the policy, not proved by this version",
+            goal.hook
+        );
+    }
+    out
+}
+
+fn machine(state: MachineState) -> String {
+    format!("machine   {state}\n")
+}
+
+fn status(status: &Status, paint: &Paint) -> String {
+    match status {
+        Status::NeverApplied {
+            table_present: false,
+        } => "status    nothing was applied, and the kernel holds no table inet portreeve\n".into(),
+        Status::NeverApplied {
+            table_present: true,
+        } => {
+            "status    the kernel holds a table inet portreeve, but there is no record of it here\n"
+                .into()
+        }
+        Status::InForce {
+            record: applied,
+            elements,
+        } => {
+            let how = if *elements {
+                ""
+            } else {
+                " (elements of large sets not compared)"
+            };
+            let verdict = paint.good("in force, as applied");
+            format!("status    {verdict}{how}\n{}", record(applied))
+        }
+        Status::Gone { record: applied } => {
+            let verdict = paint.bad("drift: the kernel no longer holds what was applied");
+            format!("status    {verdict}\n{}{}", record(applied), again())
+        }
+        Status::Drifted { record: applied } => {
+            let verdict = paint.bad("drift: the kernel holds another rule set than was applied");
+            format!("status    {verdict}\n{}{}", record(applied), again())
+        }
+    }
+}
+
+const fn again() -> &'static str {
+    "help      `portreeve apply --no-trial` puts it back\n"
+}
+
+fn record(record: &Record) -> String {
+    let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(record.time);
+    let mut out = format!(
+        "applied   {} by portreeve {}\npolicy    {} {} (sha256 {})\n",
+        humantime::format_rfc3339_seconds(since),
+        record.portreeve,
+        record.policy,
+        record.policy_version,
+        record
+            .policy_digest
+            .get(..12)
+            .unwrap_or(&record.policy_digest)
+    );
+    if !record.settings.is_empty() {
+        let _ = writeln!(out, "settings  {}", record.settings.join(" "));
+    }
+    for feed in &record.feeds {
+        let _ = writeln!(
+            out,
+            "feed      {}: {} IPv4 and {} IPv6 prefixes",
+            feed.name, feed.ip_prefixes, feed.ip6_prefixes
+        );
+    }
+    out
+}
+
+fn explanation(plan: &Plan, packet: &Packet, evaluation: &Evaluation, paint: &Paint) -> String {
+    let mut out = format!("packet    {packet}   (hook {})\n", packet.hook);
+    let mut chain = None;
+    for step in &evaluation.walk {
+        if chain != Some(&step.rule.chain) {
+            let _ = writeln!(out, "chain     {}", step.rule.chain);
+            chain = Some(&step.rule.chain);
+        }
+        let number = step.rule.index + 1;
+        let line = format!("{number:>8}  {:<28}  ", step.rule.label.as_str());
+        let line = match &step.result {
+            StepResult::Failed(condition) => paint.faint(&format!(
+                "{line}no: {condition}, the packet has {}",
+                found(packet, condition)
+            )),
+            StepResult::Matched => format!("{line}yes: {}", done(plan, step)),
+            StepResult::MayMatch => format!("{line}perhaps: {}", done(plan, step)),
+        };
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    for fate in &evaluation.fates {
+        let certain = evaluation.fates.len() == 1;
+        let _ = writeln!(out, "verdict   {}", fate_text(fate, certain, paint));
+    }
+    out + "scope     the planned table inet portreeve; other tables may drop what it accepts\n"
+}
+
+/// The rule as nft writes it, for a step that did something.
+fn done(plan: &Plan, step: &portreeve_model::evaluate::Step) -> String {
+    plan.ruleset()
+        .chain(&step.rule.chain)
+        .and_then(|chain| chain.rules().get(step.rule.index))
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// What the packet has where a match looked.
+fn found(packet: &Packet, condition: &Match) -> String {
+    let field = condition.field();
+    match field {
+        Field::Iifname => packet.iifname.clone(),
+        Field::Oifname => packet.oifname.clone(),
+        Field::CtState => packet.ct_state.keyword().to_owned(),
+        Field::Saddr(family) | Field::Daddr(family) => packet.load(field).map_or_else(
+            || "no such address".to_owned(),
+            |bits| family.address(bits).to_string(),
+        ),
+        Field::Nfproto
+        | Field::HopLimit(_)
+        | Field::L4proto
+        | Field::Sport(_)
+        | Field::Dport(_)
+        | Field::IcmpType(_) => packet
+            .load(field)
+            .map_or_else(|| "no such field".to_owned(), |value| value.to_string()),
+    }
+}
+
+fn fate_text(fate: &Fate, certain: bool, paint: &Paint) -> String {
+    let verdict = match (fate.verdict, fate.reject) {
+        (HookVerdict::Accept, _) => paint.good("accept"),
+        (HookVerdict::Drop, None) => paint.bad("drop"),
+        (HookVerdict::Drop, Some(reject)) => {
+            paint.bad(&format!("reject with {}", reject.keyword()))
+        }
+    };
+    let perhaps = if certain { "" } else { "perhaps " };
+    match &fate.by {
+        Decider::Rule(rule) => {
+            format!(
+                "{perhaps}{verdict}, by rule `{}` in chain {}",
+                rule.label, rule.chain
+            )
+        }
+        Decider::ChainPolicy(chain) => {
+            format!("{perhaps}{verdict}, by the chain policy of {chain}")
+        }
+        Decider::NoChain => format!("{perhaps}{verdict}: no chain is attached to this hook"),
+    }
+}
+
+pub(super) fn failure(failure: &Failure, paint: &Paint) -> String {
+    let mut out = String::new();
+    for diagnostic in failure.diagnostics() {
+        let title = paint.bad(&format!("error[{}]", diagnostic.code));
+        let _ = writeln!(out, "{title}: {}", diagnostic.message);
+        let _ = writeln!(out, "  subject   {}", diagnostic.subject);
+        if !diagnostic.help.is_empty() {
+            let _ = writeln!(out, "  help      {}", diagnostic.help);
+        }
+    }
+    let _ = writeln!(out, "  machine   {}", failure.machine());
+    out
+}
