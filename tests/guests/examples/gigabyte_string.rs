@@ -1,0 +1,9 @@
+//! Writes a label of a gigabyte.
+
+use hostile_guests::{Draft, Refusal, draft_of, honest_description, policy, rule};
+
+policy!(honest_description, decide);
+
+fn decide() -> Result<Draft, Refusal> {
+    Ok(draft_of(vec![rule(&"x".repeat(1 << 30))]))
+}
