@@ -1,0 +1,314 @@
+//! Chains, and how a list of them becomes a draft: rules about addresses become one rule for
+//! each family, and the sets they need are added.
+
+use portreeve_model::address::Family;
+use portreeve_model::draft::{self, AddressOperand, Base, Draft, Match, Set, Test};
+use portreeve_model::limits::NAME_BYTES_MAX;
+use portreeve_model::packet::Hook;
+use portreeve_model::ruleset::ChainPolicy;
+
+use crate::address::{Addresses, Expression, family_of};
+use crate::rule::{AddressMatch, Conditions, End, Rule};
+
+/// Written out in the rule up to here; longer lists become sets.
+const INLINE_ELEMENTS_MAX: usize = 16;
+
+/// A chain. A base chain has a chain policy from the start, so none is forgotten.
+///
+/// ```
+/// use portreeve_sdk::{Chain, ChainPolicy, draft, rule};
+///
+/// let input = Chain::input(ChainPolicy::Drop)
+///     .rule(rule("ssh").tcp_dport(22).accept())
+///     .rule(rule("from the LAN").iifname("lan0").jump("lan"));
+/// let lan = Chain::regular("lan").rule(rule("dns").udp_dport(53).accept());
+/// let draft = draft([input, lan]);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Chain {
+    name: String,
+    base: Option<Base>,
+    rules: Vec<Rule>,
+}
+
+impl Chain {
+    /// The base chain `input`: what is addressed to this machine.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy};
+    /// Chain::input(ChainPolicy::Drop);
+    /// ```
+    pub fn input(policy: ChainPolicy) -> Self {
+        Self::base(Hook::Input, 0, policy)
+    }
+
+    /// The base chain `forward`: what passes through this machine.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy};
+    /// Chain::forward(ChainPolicy::Drop);
+    /// ```
+    pub fn forward(policy: ChainPolicy) -> Self {
+        Self::base(Hook::Forward, 0, policy)
+    }
+
+    /// The base chain `output`: what this machine sends.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy};
+    /// Chain::output(ChainPolicy::Accept);
+    /// ```
+    pub fn output(policy: ChainPolicy) -> Self {
+        Self::base(Hook::Output, 0, policy)
+    }
+
+    /// A base chain named after its hook, at any priority.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy, Hook};
+    /// Chain::base(Hook::Prerouting, -100, ChainPolicy::Accept);
+    /// ```
+    pub fn base(hook: Hook, priority: i32, policy: ChainPolicy) -> Self {
+        let base = Base {
+            hook,
+            priority,
+            policy,
+        };
+        Self {
+            name: hook.keyword().to_owned(),
+            base: Some(base),
+            rules: Vec::new(),
+        }
+    }
+
+    /// A regular chain, which rules jump to.
+    ///
+    /// ```
+    /// # use portreeve_sdk::Chain;
+    /// Chain::regular("lan");
+    /// ```
+    pub fn regular(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            base: None,
+            rules: Vec::new(),
+        }
+    }
+
+    /// The same chain under another name.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy};
+    /// Chain::input(ChainPolicy::Drop).named("from_outside");
+    /// ```
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// With one more rule, after the others.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy, rule};
+    /// Chain::input(ChainPolicy::Drop).rule(rule("ssh").tcp_dport(22).accept());
+    /// ```
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// With more rules, after the others. An `Option` is a list too.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy, Icmp, rule};
+    /// let echo = true;
+    /// let ping = echo.then(|| rule("ping").icmp_type(Icmp::ECHO_REQUEST).accept());
+    /// Chain::input(ChainPolicy::Drop).rules(ping);
+    /// ```
+    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.rules.extend(rules);
+        self
+    }
+}
+
+/// The draft that these chains make, with every set that their rules name.
+///
+/// ```
+/// use portreeve_sdk::{Chain, ChainPolicy, draft, feed, rule};
+///
+/// let https = rule("https").saddr(feed("cdn")).tcp_dport(443).accept();
+/// let draft = draft([Chain::input(ChainPolicy::Drop).rule(https)]);
+/// let names: Vec<_> = draft.sets.iter().map(|set| set.name.as_str()).collect();
+/// assert_eq!(names, ["cdn_v4", "cdn_v6"]);
+/// ```
+#[must_use]
+pub fn draft(chains: impl IntoIterator<Item = Chain>) -> Draft {
+    let mut sets = Sets::default();
+    let chains = chains
+        .into_iter()
+        .map(|chain| draft::Chain {
+            rules: chain
+                .rules
+                .iter()
+                .flat_map(|rule| for_each_family(rule, &mut sets))
+                .collect(),
+            name: chain.name,
+            base: chain.base,
+        })
+        .collect();
+    Draft {
+        sets: sets.drafted,
+        chains,
+    }
+}
+
+/// The rule as it is, or once for each family that its addresses can have.
+fn for_each_family(rule: &Rule, sets: &mut Sets) -> Vec<draft::Rule> {
+    let drafted = |matches| draft::Rule {
+        label: rule.label.clone(),
+        matches,
+        statements: rule.statements.clone(),
+    };
+    if rule.conditions.addresses.is_empty() {
+        return vec![drafted(rule.conditions.matches.clone())];
+    }
+    Family::BOTH
+        .into_iter()
+        .filter_map(|family| of_family(&rule.conditions, family, &rule.label, sets))
+        .map(drafted)
+        .collect()
+}
+
+/// The conditions on a packet of `family`; none when no such packet can meet them.
+fn of_family(
+    conditions: &Conditions,
+    family: Family,
+    label: &str,
+    sets: &mut Sets,
+) -> Option<Vec<Match>> {
+    let mut matches = conditions.matches.clone();
+    if matches.iter().any(|m| other_family_only(m, family)) {
+        return None;
+    }
+    let reachable = |a: &AddressMatch| a.negated || a.addresses.expression.may_hold(family);
+    if !conditions.addresses.iter().all(reachable) {
+        return None;
+    }
+    for condition in &conditions.addresses {
+        let AddressMatch {
+            end,
+            negated,
+            addresses,
+        } = condition;
+        let negated = *negated;
+        let test = if addresses.expression.may_hold(family) {
+            let operand = sets.operand(addresses, family, label);
+            match end {
+                End::Saddr => Test::Saddr(family, operand),
+                End::Daddr => Test::Daddr(family, operand),
+            }
+        } else {
+            // Not one of no addresses: every packet of the family.
+            matches.push(Match {
+                negated: false,
+                test: Test::Nfproto(family),
+            });
+            continue;
+        };
+        matches.push(Match { negated, test });
+    }
+    Some(matches)
+}
+
+/// Whether the match keeps every packet of `family` out because of its family.
+fn other_family_only(condition: &Match, family: Family) -> bool {
+    match condition.test {
+        Test::Nfproto(named) => (named == family) == condition.negated,
+        Test::HopLimit(needed, _) | Test::IcmpType(needed, _) => needed != family,
+        Test::Iifname(_)
+        | Test::Oifname(_)
+        | Test::Saddr(..)
+        | Test::Daddr(..)
+        | Test::L4proto(_)
+        | Test::Sport(..)
+        | Test::Dport(..)
+        | Test::CtState(_) => false,
+    }
+}
+
+/// The sets drafted so far, each expression once.
+#[derive(Default)]
+struct Sets {
+    /// Each expression with what its sets are called, less `_v4` and `_v6`.
+    known: Vec<(Addresses, String)>,
+    drafted: Vec<Set>,
+}
+
+impl Sets {
+    fn operand(&mut self, addresses: &Addresses, family: Family, label: &str) -> AddressOperand {
+        if let Expression::Elements(elements) = &addresses.expression
+            && addresses.name.is_none()
+        {
+            let mine = elements.iter().filter(|e| family_of(e) == family).copied();
+            let mine: Vec<_> = mine.collect();
+            if mine.len() <= INLINE_ELEMENTS_MAX {
+                return AddressOperand::Elements(mine);
+            }
+        }
+        let version = match family {
+            Family::Ip => "v4",
+            Family::Ip6 => "v6",
+        };
+        let name = format!("{}_{version}", self.stem(addresses, label));
+        if self.drafted.iter().all(|set| set.name != name) {
+            self.drafted.push(Set {
+                name: name.clone(),
+                family,
+                expression: addresses.expression.nodes(),
+            });
+        }
+        AddressOperand::Set(name)
+    }
+
+    /// What the sets of this expression are called, less the family.
+    fn stem(&mut self, addresses: &Addresses, label: &str) -> String {
+        if let Some((_, stem)) = self.known.iter().find(|(known, _)| known == addresses) {
+            return stem.clone();
+        }
+        let wanted = match (&addresses.name, &addresses.expression) {
+            (Some(name), _) | (None, Expression::Feed(name)) => stem_of(name),
+            (None, _) => stem_of(label),
+        };
+        let taken = |stem: &str| self.known.iter().any(|(_, known)| known == stem);
+        let stem = (1..)
+            .map(|n| {
+                if n == 1 {
+                    wanted.clone()
+                } else {
+                    format!("{wanted}_{n}")
+                }
+            })
+            .find(|stem| !taken(stem))
+            .expect("there are more numbers than sets");
+        self.known.push((addresses.clone(), stem.clone()));
+        stem
+    }
+}
+
+/// Bytes that `_v4`, and a number before it, may add to a stem.
+const SUFFIX_BYTES_MAX: usize = 8;
+
+/// The text as the beginning of a set's name: letters, digits and `_`, a letter first.
+fn stem_of(text: &str) -> String {
+    let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let stem: String = text.chars().map(word).collect();
+    let start = if stem.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        ""
+    } else {
+        "set_"
+    };
+    let mut stem = format!("{start}{stem}");
+    stem.truncate(NAME_BYTES_MAX - SUFFIX_BYTES_MAX);
+    stem
+}

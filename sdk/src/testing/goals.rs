@@ -1,0 +1,104 @@
+//! A policy's own goals, tried on the boundaries of what it drafts.
+//!
+//! This is a search for a counterexample, not a proof: the host's verifier decides goals for every
+//! packet. But it needs no host, and it finds a slip while the policy is being written.
+
+use std::path::Path;
+
+use portreeve_model::goal::Goal;
+use portreeve_model::ruleset::Ruleset;
+use portreeve_model::validate::{instantiate, validate};
+
+use super::{CaseFile, Expected, case_files, lattice, walk};
+use crate::Policy;
+
+/// Tries every goal of `P` on boundary packets, for the inputs of every case file in `dir` that
+/// expects a draft. At least `packets_min` packets are tried in all.
+///
+/// ```
+/// # use portreeve_sdk::{Chain, ChainPolicy, Description, Draft, Inputs, Policy, Refusal};
+/// # use portreeve_sdk::{describe, draft, goal, packets, rule};
+/// # struct SshOnly;
+/// # impl Policy for SshOnly {
+/// #     fn describe() -> Description {
+/// #         let ssh = packets().tcp_dport(22);
+/// #         let only = goal("only ssh comes in").exactly_these_accepted([ssh]);
+/// #         describe("ssh-only", "1", "SSH only.").goal(only).build()
+/// #     }
+/// #     fn decide(_: &Inputs) -> Result<Draft, Refusal> {
+/// #         let ssh = rule("ssh").tcp_dport(22).accept();
+/// #         Ok(draft([Chain::input(ChainPolicy::Drop).rule(ssh)]))
+/// #     }
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("portreeve-doc-goal-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir)?;
+/// # let case = "[[case]]\npacket = 'tcp ::1 > [::1]:22'\nverdict = 'accept'\nwhy = 'ssh'";
+/// # std::fs::write(dir.join("default.toml"), case)?;
+/// portreeve_sdk::testing::check_goals::<SshOnly>(&dir, 100);
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// When a goal is broken, malformed, or about none of the packets; or when too few are tried.
+pub fn check_goals<P: Policy>(dir: impl AsRef<Path>, packets_min: usize) {
+    let mut tried = 0;
+    for file in case_files::<P>(dir.as_ref()) {
+        if matches!(file.expected, Expected::Packets(_)) {
+            tried += check_file::<P>(&file);
+        }
+    }
+    assert!(
+        tried >= packets_min,
+        "{tried} packets tried, {packets_min} are needed"
+    );
+}
+
+/// How many packets the goals were tried on.
+fn check_file<P: Policy>(file: &CaseFile) -> usize {
+    let path = file.path.display();
+    let draft = match P::decide(&file.inputs) {
+        Ok(draft) => draft,
+        Err(refusal) => panic!("{path}: the policy refuses: {refusal}"),
+    };
+    let ruleset = match validate(&draft, &file.feeds) {
+        Ok(ruleset) => ruleset,
+        Err(found) => panic!("{path}: {}", found[0]),
+    };
+    let goals: Vec<Goal> = P::describe()
+        .goals
+        .iter()
+        .map(
+            |template| match instantiate(template, &file.inputs, &file.feeds) {
+                Ok(goal) => goal,
+                Err(found) => panic!("{path}: {}", found[0]),
+            },
+        )
+        .collect();
+    let packets = lattice(&ruleset, &goals);
+    for goal in &goals {
+        let concerned = packets.iter().any(|packet| goal.concerns(packet, &ruleset));
+        assert!(concerned, "{path}: goal `{}` is about no packet", goal.name);
+        if let Some(packet) = packets
+            .iter()
+            .find(|packet| !goal.holds_for(packet, &ruleset))
+        {
+            panic!("{path}: {}", broken(goal, packet, &ruleset));
+        }
+    }
+    packets.len()
+}
+
+fn broken(goal: &Goal, packet: &portreeve_model::packet::Packet, ruleset: &Ruleset) -> String {
+    let not = if goal.concerns(packet, ruleset) {
+        ""
+    } else {
+        "not "
+    };
+    format!(
+        "goal `{}` does not hold\n  packet    {packet}\n  goal      {not}about this packet\n  \
+         walk      {}",
+        goal.name,
+        walk(ruleset, packet).join("\n            ")
+    )
+}

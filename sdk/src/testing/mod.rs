@@ -1,0 +1,144 @@
+//! Tests of a policy as data: case files, mutants, goals and snapshots, all without WebAssembly.
+//!
+//! A policy keeps its cases in `cases/*.toml` and its tests are four calls:
+//!
+//! ```
+//! # use portreeve_sdk::{Chain, ChainPolicy, Description, Draft, Inputs, Policy, Refusal};
+//! # use portreeve_sdk::{Settings, describe, draft, goal, packets, rule};
+//! # struct SshOnly;
+//! # impl Policy for SshOnly {
+//! #     fn describe() -> Description {
+//! #         let new = packets().tcp_dport_setting("ssh-port");
+//! #         describe("ssh-only", "1", "SSH only.")
+//! #             .port("ssh-port", 22, "where sshd listens")
+//! #             .goal(goal("only ssh comes in").exactly_these_accepted([new]))
+//! #             .build()
+//! #     }
+//! #     fn decide(inputs: &Inputs) -> Result<Draft, Refusal> {
+//! #         let ssh = rule("ssh").tcp_dport(inputs.port("ssh-port")).accept();
+//! #         Ok(draft([Chain::input(ChainPolicy::Drop).rule(ssh)]))
+//! #     }
+//! # }
+//! # let dir = std::env::temp_dir().join(format!("portreeve-doc-mod-{}", std::process::id()));
+//! # std::fs::create_dir_all(&dir)?;
+//! # let case = |packet: &str, verdict: &str| {
+//! #     format!("[[case]]\npacket = '{packet}'\nverdict = '{verdict}'\nwhy = 'an example'\n")
+//! # };
+//! # let file = case("tcp 192.0.2.7 > 192.0.2.1:22", "accept")
+//! #     + &case("tcp 192.0.2.7 > 192.0.2.1:21", "drop")
+//! #     + &case("tcp 192.0.2.7 > 192.0.2.1:23", "drop");
+//! # std::fs::write(dir.join("default.toml"), file)?;
+//! # let cases = &dir;
+//! use portreeve_sdk::testing;
+//!
+//! testing::run_cases::<SshOnly>(cases);
+//! testing::assert_cases_kill_all_mutants::<SshOnly>(cases);
+//! testing::check_goals::<SshOnly>(cases, 100);
+//! # std::fs::remove_dir_all(&dir)?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! The files and their judgement, [`CaseFile`] and [`judge`], know nothing of Rust policies: a
+//! host can judge a component's drafts with the same cases.
+
+mod case_file;
+mod goals;
+mod judge;
+mod lattice;
+mod mutants;
+mod snapshot;
+mod survivors;
+mod value;
+
+use std::path::Path;
+
+use portreeve_model::description::Description;
+use portreeve_model::inputs::{Feed, Inputs, Setting};
+
+use crate::Policy;
+
+pub use self::case_file::{Case, CaseError, CaseFile, Expected, ExpectedVerdict, Logging};
+pub use self::goals::check_goals;
+pub use self::judge::{Failure, judge, walk};
+pub use self::lattice::lattice;
+pub use self::mutants::{Mutant, mutants};
+pub use self::snapshot::{UPDATE_VARIABLE, assert_snapshots};
+pub use self::survivors::{Tally, assert_cases_kill_all_mutants};
+
+/// What a host collects when the operator sets nothing: every default, and empty feeds.
+///
+/// ```
+/// use portreeve_sdk::{describe, testing};
+///
+/// let description = describe("example", "1", "An example.").boolean("echo", true, "ping").build();
+/// assert_eq!(testing::inputs(&description).settings[0].name, "echo");
+/// ```
+#[must_use]
+pub fn inputs(description: &Description) -> Inputs {
+    let settings = description.settings.iter().map(|spec| Setting {
+        name: spec.name.clone(),
+        value: spec.default.clone(),
+    });
+    let feeds = description.feeds.iter().map(|spec| Feed {
+        name: spec.name.clone(),
+        ip_prefixes: 0,
+        ip6_prefixes: 0,
+        digest: "0".repeat(64),
+        age: None,
+        elements: spec.needs_elements.then(Vec::new),
+    });
+    Inputs {
+        settings: settings.collect(),
+        feeds: feeds.collect(),
+        interfaces: description.needs_interfaces.then(Vec::new),
+        listeners: description.needs_listeners.then(Vec::new),
+    }
+}
+
+/// Judges every case in `dir` with the policy `P`.
+///
+/// ```
+/// # use portreeve_sdk::{Chain, ChainPolicy, Description, Draft, Inputs, Policy, Refusal};
+/// # use portreeve_sdk::{describe, draft};
+/// # struct Nothing;
+/// # impl Policy for Nothing {
+/// #     fn describe() -> Description { describe("nothing", "1", "Nothing.").build() }
+/// #     fn decide(_: &Inputs) -> Result<Draft, Refusal> {
+/// #         Ok(draft([Chain::input(ChainPolicy::Drop)]))
+/// #     }
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("portreeve-doc-run-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir)?;
+/// # let cases = dir.to_str().expect("a path in UTF-8");
+/// std::fs::write(
+///     dir.join("default.toml"),
+///     "[[case]]
+///     packet = 'tcp 192.0.2.7 > 192.0.2.1:22'
+///     verdict = 'drop'
+///     by = 'chain policy'
+///     why = 'nothing comes in'",
+/// )?;
+/// portreeve_sdk::testing::run_cases::<Nothing>(cases);
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// When a file cannot be read, there is none, or a case does not come out as it says; the message
+/// has the packet's walk through the rules.
+pub fn run_cases<P: Policy>(dir: impl AsRef<Path>) {
+    let failures: Vec<String> = case_files::<P>(dir.as_ref())
+        .iter()
+        .flat_map(|file| judge(file, &P::decide(&file.inputs)))
+        .map(|failure| failure.to_string())
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// The case files in `dir`; a file that is wrong ends the test.
+fn case_files<P: Policy>(dir: &Path) -> Vec<CaseFile> {
+    match CaseFile::read_dir(dir, &P::describe()) {
+        Ok(files) => files,
+        Err(error) => panic!("{error}"),
+    }
+}
