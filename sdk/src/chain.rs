@@ -312,3 +312,99 @@ fn stem_of(text: &str) -> String {
     stem.truncate(NAME_BYTES_MAX - SUFFIX_BYTES_MAX);
     stem
 }
+
+#[cfg(test)]
+mod tests {
+    use portreeve_model::ruleset::text::Elements;
+    use portreeve_model::validate::{Feeds, validate};
+
+    use super::*;
+    use crate::{Icmpv6, feed, prefixes, rule};
+
+    /// The rules, and the sets before them, in nft's words.
+    #[track_caller]
+    fn check(rule: Rule, expected: &[&str]) {
+        let draft = draft([Chain::input(ChainPolicy::Drop).rule(rule)]);
+        let cdn = ["192.0.2.0/24", "2001:db8::/32"].map(|text| text.parse().unwrap());
+        let feeds: Feeds = [("cdn".to_owned(), cdn.into_iter().collect())]
+            .into_iter()
+            .collect();
+        let text = validate(&draft, &feeds).unwrap().to_nft("t", Elements::All);
+        let shown = |line: &&str| line.starts_with("\t\t") && !line.contains(" hook ");
+        let found: Vec<_> = text.lines().filter(shown).map(str::trim).collect();
+        let found: Vec<_> = found
+            .into_iter()
+            .filter(|line| !line.starts_with("type ") && !line.starts_with("flags "))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn addresses_of_one_family_do_not_open_the_other() {
+        check(
+            rule("a")
+                .saddr(prefixes(["192.0.2.0/24"]))
+                .tcp_dport(22)
+                .accept(),
+            &["ip saddr 192.0.2.0/24 tcp dport 22 accept comment \"a\""],
+        );
+        check(
+            rule("a")
+                .saddr(feed("cdn"))
+                .icmpv6_type(Icmpv6::ECHO_REQUEST)
+                .accept(),
+            &[
+                "elements = { 2001:db8::/32 }",
+                "ip6 saddr @cdn_v6 icmpv6 type echo-request accept comment \"a\"",
+            ],
+        );
+        check(rule("a").saddr(prefixes([])).accept(), &[]);
+    }
+
+    #[test]
+    fn everybody_else_is_in_both_families() {
+        check(
+            rule("a").saddr(!prefixes(["192.0.2.0/24"])).drop(),
+            &[
+                "ip saddr != 192.0.2.0/24 drop comment \"a\"",
+                "meta nfproto ipv6 drop comment \"a\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_expression_means_what_it_says() {
+        let clients = (feed("cdn") | prefixes(["198.51.100.7"])) - prefixes(["192.0.2.128/25"]);
+        check(
+            rule("my clients")
+                .saddr(clients & prefixes(["0.0.0.0/0"]))
+                .accept(),
+            &[
+                "elements = { 192.0.2.0/25,",
+                "198.51.100.7 }",
+                "ip saddr @my_clients_v4 accept comment \"my clients\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn different_addresses_never_share_a_set() {
+        let one = rule("a").saddr(feed("cdn").named("x")).accept();
+        let two = rule("b")
+            .saddr((feed("cdn") | feed("cdn")).named("x"))
+            .accept();
+        let draft = draft([Chain::input(ChainPolicy::Drop)
+            .rule(one.clone())
+            .rule(two)
+            .rule(one)]);
+        let names: Vec<_> = draft.sets.iter().map(|set| set.name.as_str()).collect();
+        assert_eq!(names, ["x_v4", "x_v6", "x_2_v4", "x_2_v6"]);
+    }
+
+    #[test]
+    fn any_feed_makes_a_name_that_nft_takes() {
+        assert_eq!(stem_of("cdn-peers"), "cdn_peers");
+        assert_eq!(stem_of("4g"), "set_4g");
+        assert_eq!(stem_of(&"x".repeat(40)).len(), 23);
+    }
+}

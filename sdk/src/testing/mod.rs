@@ -142,3 +142,90 @@ fn case_files<P: Policy>(dir: &Path) -> Vec<CaseFile> {
         Err(error) => panic!("{error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+    use crate::{
+        Chain, ChainPolicy, CtState, Draft, Refusal, describe, draft, goal, packets, rule,
+    };
+
+    /// SSH, but with the port beside it by mistake; its goal says better.
+    struct TooWide;
+
+    impl Policy for TooWide {
+        fn describe() -> Description {
+            let only = goal("only ssh").exactly_these_accepted([packets().tcp_dport(22)]);
+            describe("too-wide", "1", "SSH.").goal(only).build()
+        }
+
+        fn decide(_: &Inputs) -> Result<Draft, Refusal> {
+            let ssh = rule("ssh").tcp_dport(22..=23).accept();
+            let dead = rule("new ssh")
+                .tcp_dport(22)
+                .ct_state(CtState::New)
+                .accept();
+            Ok(draft([Chain::input(ChainPolicy::Drop)
+                .rule(ssh)
+                .rule(dead)]))
+        }
+    }
+
+    fn complaint(name: &str, case: &str, test: fn(&Path)) -> String {
+        let dir = std::env::temp_dir().join(format!("portreeve-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("a.toml"), case).unwrap();
+        let panic = catch_unwind(|| test(&dir)).unwrap_err();
+        std::fs::remove_dir_all(&dir).unwrap();
+        panic
+            .downcast_ref::<String>()
+            .unwrap()
+            .replace(&*dir.to_string_lossy(), "cases")
+    }
+
+    const CLOSED: &str = "[[case]]
+        packet = 'tcp 192.0.2.7 > 192.0.2.1:23'
+        verdict = 'drop'
+        by = 'chain policy'
+        why = 'telnet is over'";
+
+    #[test]
+    fn a_case_that_fails_shows_the_way_of_the_packet() {
+        assert_eq!(
+            complaint("case", CLOSED, |dir| run_cases::<TooWide>(dir)),
+            "cases/a.toml:2: eth0 tcp 192.0.2.7:40000 > 192.0.2.1:23 new
+  expected  drop, by chain policy
+  found     accept, by ssh
+  why       telnet is over
+  walk      input 1 `ssh`: matches"
+        );
+    }
+
+    #[test]
+    fn a_broken_goal_is_found_with_a_packet() {
+        let found = complaint("goal", CLOSED, |dir| check_goals::<TooWide>(dir, 1));
+        assert!(
+            found.starts_with("cases/a.toml: goal `only ssh` does not hold"),
+            "{found}"
+        );
+        assert!(found.contains(":23 "), "{found}");
+    }
+
+    #[test]
+    fn a_rule_that_no_case_guards_is_named_and_a_dead_one_is_not() {
+        let case = CLOSED
+            .replace("'drop'", "'accept'")
+            .replace("chain policy", "ssh");
+        let found = complaint("mutant", &case, |dir| {
+            let _ = assert_cases_kill_all_mutants::<TooWide>(dir);
+        });
+        let alive = "rule `ssh` in chain `input`: dport range 1 wider at its last value";
+        assert!(found.contains(alive), "{found}");
+        assert!(
+            !found.contains("rule `new ssh` in chain `input`: removed"),
+            "{found}"
+        );
+    }
+}
