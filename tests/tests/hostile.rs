@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use portreeve::policy::{Cache, Policy};
 use portreeve_build::{Guest, Targets};
+use portreeve_model::description::Description;
 use portreeve_model::diagnostic::Diagnostic;
-use portreeve_model::inputs::Inputs;
+use portreeve_model::inputs::{Feed, Inputs, Setting};
 use portreeve_model::validate::{Feeds, validate};
 
 /// What each example comes to: codes, and a part of what the operator reads.
@@ -388,6 +389,46 @@ fn a_flood_leaves_its_first_lines_and_no_escapes() {
     assert_eq!(error.exit_code().number(), 5);
     assert_eq!(error.log().len(), 101);
     assert_eq!(error.log()[0].to_string(), "info: \\u{1b}[31mstill here");
+}
+
+#[test]
+fn a_built_in_policy_is_what_its_component_compiles_to() {
+    for name in Policy::builtin_names() {
+        let carried = Policy::builtin(name).unwrap();
+        let component = Policy::builtin_component(name).unwrap();
+        let compiled = Policy::from_bytes(name, component, &Cache::off()).unwrap();
+        assert_eq!(carried.digest(), compiled.digest());
+        let description = carried.describe().unwrap();
+        assert_eq!(description, compiled.describe().unwrap());
+        assert_eq!(description.name, name);
+        let inputs = defaults(&description);
+        let (carried, compiled) = (carried.decide(&inputs), compiled.decide(&inputs));
+        let (carried, compiled) = (carried.unwrap(), compiled.unwrap());
+        assert_eq!(carried.draft, compiled.draft);
+        assert_eq!(carried.fuel_used, compiled.fuel_used);
+    }
+}
+
+/// Every setting at its default, and a summary of each feed.
+fn defaults(description: &Description) -> Inputs {
+    let settings = description.settings.iter().map(|setting| Setting {
+        name: setting.name.clone(),
+        value: setting.default.clone(),
+    });
+    let feeds = description.feeds.iter().map(|feed| Feed {
+        name: feed.name.clone(),
+        ip_prefixes: 15,
+        ip6_prefixes: 7,
+        digest: "0".repeat(64),
+        age: None,
+        elements: feed.needs_elements.then(Vec::new),
+    });
+    Inputs {
+        settings: settings.collect(),
+        feeds: feeds.collect(),
+        interfaces: None,
+        listeners: None,
+    }
 }
 
 /// `bytes` with one text, which is there, replaced by another of the same length.

@@ -177,3 +177,103 @@ fn ours(metadata: &Metadata) -> Result<bool, CacheError> {
     })?;
     Ok(metadata.uid() == 0 || metadata.uid() == me.uid())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::policy::engine::config;
+
+    const DIGEST: &str = "0123";
+
+    /// A directory that is gone when the test is over.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = env::temp_dir().join(format!("portreeve-cache-{name}-{}", process::id()));
+            DirBuilder::new().mode(0o700).create(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn engine() -> Engine {
+        Engine::new(&config(None).unwrap()).unwrap()
+    }
+
+    fn empty_component(engine: &Engine) -> Component {
+        Component::new(engine, b"\0asm\x0d\0\x01\0").unwrap()
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_was_kept_is_found_by_the_same_engine_only() {
+        let directory = Directory::new("kept");
+        let (cache, engine) = (Cache::new(directory.0.join("made")), engine());
+        assert!(cache.get(&engine, DIGEST).unwrap().is_none());
+        cache
+            .put(&engine, DIGEST, &empty_component(&engine))
+            .unwrap();
+        assert!(cache.get(&engine, DIGEST).unwrap().is_some());
+        assert!(cache.get(&engine, "4567").unwrap().is_none());
+        let other = Engine::new(config(None).unwrap().consume_fuel(false)).unwrap();
+        assert!(cache.get(&other, DIGEST).unwrap().is_none());
+        let files = fs::read_dir(directory.0.join("made")).unwrap().count();
+        assert_eq!(files, 1, "nothing unfinished stays");
+    }
+
+    #[test]
+    fn code_that_others_could_have_written_is_not_run() {
+        let directory = Directory::new("shared");
+        let (inner, engine) = (directory.0.join("inner"), engine());
+        let cache = Cache::new(&inner);
+        cache
+            .put(&engine, DIGEST, &empty_component(&engine))
+            .unwrap();
+        let file = inner.join(file_name(&engine, DIGEST));
+        for (path, mode) in [
+            (&directory.0, 0o777),
+            (&inner, 0o770),
+            (&inner, 0o1777),
+            (&file, 0o620),
+        ] {
+            let before = fs::metadata(path).unwrap().permissions().mode();
+            set_mode(path, mode);
+            let found = cache.get(&engine, DIGEST).map(|_| ());
+            set_mode(path, before);
+            assert!(matches!(found, Err(CacheError::NotOurs { path: ref named }) if named == path));
+        }
+        // Where only owners can rename, a shared directory above does no harm.
+        set_mode(&directory.0, 0o1777);
+        assert!(cache.get(&engine, DIGEST).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_compiled_again() {
+        let directory = Directory::new("cut");
+        let (cache, engine) = (Cache::new(&directory.0), engine());
+        cache
+            .put(&engine, DIGEST, &empty_component(&engine))
+            .unwrap();
+        let file = directory.0.join(file_name(&engine, DIGEST));
+        let half = fs::metadata(&file).unwrap().len() / 2;
+        OpenOptions::new()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .set_len(half)
+            .unwrap();
+        assert!(cache.get(&engine, DIGEST).unwrap().is_none());
+    }
+}
