@@ -3,4 +3,5 @@
 pub mod architecture;
 pub mod lab;
 pub mod namespace;
+pub mod program;
 pub mod random;

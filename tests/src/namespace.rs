@@ -94,6 +94,12 @@ impl Namespace {
     /// # Panics
     /// When nft cannot be started.
     pub fn nft(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        output(self.command(&self.nft).args(arguments), input)
+    }
+
+    /// A command that will run inside, with every privilege there.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(&self.nsenter);
         command
             .arg(format!("--target={}", self.keeper.id()))
@@ -101,8 +107,22 @@ impl Namespace {
         if self.in_user_namespace {
             command.args(["--user", "--preserve-credentials"]);
         }
-        command.arg(&self.nft).args(arguments);
-        output(&mut command, input)
+        command.arg(program);
+        command
+    }
+
+    /// A command that will run inside as a user without any privilege; possible for root only.
+    ///
+    /// # Panics
+    /// When util-linux's `setpriv` is missing.
+    #[must_use]
+    pub fn unprivileged_command(&self, program: &Path) -> Command {
+        let setpriv = self::program("setpriv").expect("util-linux has setpriv");
+        let mut command = self.command(&setpriv);
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(program);
+        command
     }
 
     /// The same, as a user without any privilege in the namespace; possible for root only.
@@ -113,16 +133,7 @@ impl Namespace {
     /// # Panics
     /// When `setpriv` cannot be started.
     pub fn nft_unprivileged(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let setpriv = program("setpriv").expect("util-linux has setpriv");
-        let mut command = Command::new(&self.nsenter);
-        command
-            .arg(format!("--target={}", self.keeper.id()))
-            .arg("--net")
-            .arg(setpriv)
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(&self.nft)
-            .args(arguments);
-        output(&mut command, input)
+        output(self.unprivileged_command(&self.nft).args(arguments), input)
     }
 
     /// Whether the namespace belongs to a user namespace, and not to the machine's root.

@@ -14,7 +14,7 @@ use crate::exit_code::ExitCode;
 use crate::inputs::InputsError;
 use crate::observe::ObserveError;
 use crate::pipeline::PlanError;
-use crate::policy::PolicyError;
+use crate::policy::{LogLine, PolicyError};
 
 /// The state that a command leaves the machine in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +38,7 @@ impl fmt::Display for MachineState {
 #[derive(Debug)]
 pub struct Failure {
     exit_code: ExitCode,
+    log: Vec<LogLine>,
     diagnostics: Vec<Diagnostic>,
     machine: MachineState,
 }
@@ -46,6 +47,7 @@ impl Failure {
     fn new(exit_code: ExitCode, diagnostics: Vec<Diagnostic>) -> Self {
         Self {
             exit_code,
+            log: Vec::new(),
             diagnostics,
             machine: MachineState::Unchanged,
         }
@@ -140,6 +142,12 @@ impl Failure {
         self.exit_code
     }
 
+    /// What the policy had said until then.
+    #[must_use]
+    pub fn log(&self) -> &[LogLine] {
+        &self.log
+    }
+
     /// What went wrong, all of it.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
@@ -177,7 +185,11 @@ impl From<InputsError> for Failure {
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        Self::new(ExitCode::Policy, error.diagnostics())
+        let log = error.log().to_vec();
+        Self {
+            log,
+            ..Self::new(error.exit_code(), error.diagnostics())
+        }
     }
 }
 

@@ -140,6 +140,9 @@ impl Printer {
 
     /// Prints a failure: to stderr for people, to stdout for programs.
     pub fn failure(&self, failure: &Failure) -> ExitCode {
+        for line in failure.log() {
+            self.log_line(line);
+        }
         match self.format {
             Format::Json => print(&json::failure(failure)),
             Format::Human | Format::Plain | Format::Nft | Format::NftJson => {

@@ -441,9 +441,10 @@ impl<'a> Words<'a> {
                 _ => &mut iifname,
             };
             let name = self.next("an interface name")?;
-            if slot.replace(name.to_string()).is_some() {
+            if let Some(earlier) = slot.replace(name.to_string()) {
                 return Err(PacketError::new(alloc::format!(
-                    "`{}` is not tcp, udp, icmp, icmpv6 or protocol",
+                    "neither `{}` nor `{}` is tcp, udp, icmp, icmpv6 or protocol",
+                    earlier.escape_debug(),
                     name.escape_debug()
                 )));
             }
@@ -665,7 +666,7 @@ mod tests {
         );
         check(
             "eth0 sctp ::1 ::1",
-            "`sctp` is not tcp, udp, icmp, icmpv6 or protocol",
+            "neither `eth0` nor `sctp` is tcp, udp, icmp, icmpv6 or protocol",
         );
         check(
             "icmp 300 ::1 > ::1",

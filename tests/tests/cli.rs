@@ -1,0 +1,466 @@
+//! The program as its users meet it: what it prints, how it ends, what it leaves behind.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use portreeve_tests::namespace::Namespace;
+use portreeve_tests::program::portreeve;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What a run of the program said and how it ended.
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    fn of(command: &mut Command) -> Self {
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// The run ended with `code` and told each of `parts` on stderr.
+    #[track_caller]
+    fn fails(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
+        for part in parts {
+            assert!(
+                self.stderr.contains(part),
+                "no `{part}` in:\n{}",
+                self.stderr
+            );
+        }
+        let last = self.stderr.lines().last().unwrap_or_default().trim();
+        assert!(
+            last.starts_with("machine "),
+            "the last line is about the machine: {last}"
+        );
+    }
+
+    #[track_caller]
+    fn succeeds(&self, parts: &[&str]) {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        for part in parts {
+            assert!(
+                self.stdout.contains(part),
+                "no `{part}` in:\n{}",
+                self.stdout
+            );
+        }
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).expect("the answer is JSON")
+    }
+}
+
+/// The program with directories of its own.
+struct Subject {
+    program: PathBuf,
+    directory: TempDir,
+}
+
+impl Subject {
+    fn new() -> Self {
+        Self {
+            program: portreeve(),
+            directory: tempfile::tempdir().expect("a temporary directory can be made"),
+        }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.directory.path().join(file)
+    }
+
+    /// Adds the arguments, and directories that no other test uses.
+    fn with(&self, mut command: Command, arguments: &[&str]) -> Command {
+        command
+            .arg("--state-dir")
+            .arg(self.path("state"))
+            .arg("--cache-dir")
+            .arg(self.path("cache"))
+            .args(arguments);
+        command
+    }
+
+    /// Runs where it has no privilege to lose: no kernel is asked.
+    fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(&mut self.with(Command::new(&self.program), arguments))
+    }
+
+    fn run_in(&self, namespace: &Namespace, arguments: &[&str]) -> Run {
+        Run::of(&mut self.with(namespace.command(&self.program), arguments))
+    }
+
+    /// Runs with a configuration of this text.
+    fn configured(&self, text: &str, arguments: &[&str]) -> Run {
+        let config = self.path("portreeve.toml");
+        fs::write(&config, text).expect("a temporary file can be written");
+        let config = config.to_string_lossy().into_owned();
+        self.run(&[arguments, &["--config", &config]].concat())
+    }
+}
+
+/// A namespace, or the reason on stderr why the test is skipped.
+fn namespace() -> Option<Namespace> {
+    match Namespace::new() {
+        Ok(namespace) => Some(namespace),
+        Err(reason) => {
+            eprintln!("skipped: no network namespace with nftables can be made: {reason}");
+            None
+        }
+    }
+}
+
+#[test]
+fn plan_works_on_a_fresh_machine_without_anything() {
+    let subject = Subject::new();
+    let mut command = subject.with(Command::new(&subject.program), &["plan"]);
+    // No `PATH`: no program can be found, and none is needed.
+    let run = Run::of(command.env_clear().current_dir("/"));
+    run.succeeds(&[
+        "policy    strict-origin",
+        "settings  ssh-port=22 ports=443",
+        "feed      cloudflare: 15 IPv4 and 7 IPv6 prefixes",
+        "ip saddr @cloudflare_v4 tcp dport 443 accept",
+    ]);
+    assert!(
+        !subject.path("state").exists(),
+        "a plan leaves nothing behind"
+    );
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes_in_every_format() {
+    let subject = Subject::new();
+    for format in ["human", "plain", "json", "nft", "nft-json"] {
+        let (first, second) = (
+            subject.run(&["plan", "--format", format]),
+            subject.run(&["plan", "--format", format]),
+        );
+        first.succeeds(&["cloudflare_v4"]);
+        assert_eq!(first.stdout, second.stdout, "{format}");
+        assert!(
+            !first.stdout.contains('\u{1b}'),
+            "no colour but on a terminal"
+        );
+    }
+}
+
+#[test]
+fn json_carries_the_facts_that_people_see() {
+    let plan = Subject::new().run(&["plan", "--format", "json"]).json();
+    assert_eq!(plan["plan"]["policy"]["name"], "strict-origin");
+    assert_eq!(plan["plan"]["settings"]["ssh-port"], "22");
+    assert_eq!(plan["plan"]["chains"][0]["base"]["policy"], "drop");
+    assert_eq!(plan["plan"]["goals"][0]["answer"], "not proved");
+}
+
+#[test]
+fn explain_names_the_rule_that_decides() {
+    let subject = Subject::new();
+    let explain = |packet: &str| {
+        subject.run(&[&["explain"][..], &packet.split(' ').collect::<Vec<_>>()].concat())
+    };
+    explain("tcp 192.0.2.7 to 198.51.100.1:22")
+        .succeeds(&["verdict   accept, by rule `ssh` in chain input"]);
+    explain("tcp 173.245.48.1 to 198.51.100.1:443")
+        .succeeds(&["verdict   accept, by rule `web` in chain input"]);
+    explain("tcp 192.0.2.7 to 198.51.100.1:443").succeeds(&[
+        "no: ip saddr @cloudflare_v4, the packet has 192.0.2.7",
+        "verdict   drop, by the chain policy of input",
+    ]);
+    explain("output tcp 198.51.100.1:22 to 192.0.2.7:5 established")
+        .succeeds(&["verdict   accept: no chain is attached to this hook"]);
+    explain("tcp 192.0.2.7 to ::1").fails(2, &["are of different families", "explain --help"]);
+    explain("sctp 192.0.2.7 to 192.0.2.8:1")
+        .fails(2, &["neither `sctp` nor `192.0.2.7` is tcp, udp"]);
+}
+
+#[test]
+fn explain_says_perhaps_where_a_limit_decides() {
+    let run = Subject::new().run(&[
+        "explain",
+        "--set",
+        "log=true",
+        "--set",
+        "otherwise=reject",
+        "--format",
+        "json",
+        "tcp",
+        "192.0.2.7",
+        "to",
+        "198.51.100.1:8080",
+    ]);
+    let explained = run.json();
+    // The log is limited, but what happens to the packet is not.
+    assert_eq!(explained["certain"], true);
+    assert_eq!(explained["fates"][0]["verdict"], "drop");
+    let steps = explained["walk"].as_array().unwrap();
+    assert!(
+        steps.iter().any(|step| step["result"] == "may match"),
+        "{explained:#}"
+    );
+}
+
+#[test]
+fn mistakes_in_settings_are_all_named_with_what_is_allowed() {
+    let subject = Subject::new();
+    subject
+        .run(&["plan", "--set", "ssh-prt=1", "--set", "ports=0"])
+        .fails(
+            3,
+            &[
+                "error[S001]",
+                "write `ssh-port`",
+                "a port is a number from 1 to 65535",
+                "unchanged",
+            ],
+        );
+    subject
+        .configured(
+            "policy = \"strict-origin\"\n\n[settings]\nssh-port = \"many\"\n",
+            &["plan"],
+        )
+        .fails(
+            3,
+            &["portreeve.toml` line 4", "ssh-port", "`\"many\"`", "a port"],
+        );
+    subject
+        .configured("polcy = \"strict-origin\"\n", &["plan"])
+        .fails(3, &["line 1", "`policy`"]);
+    subject
+        .run(&["plan", "--config", "/nonexistent/portreeve.toml"])
+        .fails(3, &["/nonexistent"]);
+    subject
+        .run(&["plan", "--set", "ports=22"])
+        .fails(3, &["error[W030]", "ssh-port"]);
+}
+
+#[test]
+fn a_feed_that_cannot_be_had_or_trusted_stops_the_plan() {
+    let subject = Subject::new();
+    let plan = |list: &str| {
+        fs::write(subject.path("list"), list).unwrap();
+        subject.configured("[feeds.cloudflare]\nsource = \"file:list\"\n", &["plan"])
+    };
+    plan("173.245.48.0/20\n2400:cb00::/32").succeeds(&["1 IPv4 and 1 IPv6 prefixes"]);
+    plan("<html>Sign in</html>").fails(3, &["error[F"]);
+    plan("173.245.48.0/20\n0.0.0.0/0\n2400:cb00::/32").fails(3, &["0.0.0.0/0"]);
+    plan("173.245.48.0/20\n131.0.72.0/222400:cb00::/32")
+        .fails(3, &["`131.0.72.0/22` and `2400:cb00::/32` stand together"]);
+    plan("173.245.48.0/20").fails(3, &["found 0 ipv6 prefixes"]);
+    plan("").fails(3, &["error[F"]);
+    let missing = "[feeds.cloudflare]\nsource = \"file:/nonexistent/list\"\n";
+    subject
+        .configured(missing, &["plan"])
+        .fails(9, &["/nonexistent/list", "unchanged"]);
+}
+
+#[test]
+fn a_usage_error_is_one_and_says_what_is_possible() {
+    let subject = Subject::new();
+    assert_eq!(subject.run(&[]).code, Some(2));
+    assert_eq!(subject.run(&["aply"]).code, Some(2));
+    assert_eq!(subject.run(&["--version"]).code, Some(0));
+    subject
+        .run(&["status", "--format", "nft"])
+        .fails(2, &["only `plan`"]);
+}
+
+#[test]
+fn a_failure_in_json_is_json() {
+    let run = Subject::new().run(&["plan", "--format", "json", "--set", "echo=maybe"]);
+    assert_eq!(run.code, Some(3));
+    let failure = run.json();
+    assert_eq!(failure["exit_code"], 3);
+    assert_eq!(failure["machine"], "unchanged");
+    assert_eq!(failure["errors"][0]["code"], "S002");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let subject = Subject::new();
+    let mut command = subject.with(Command::new(&subject.program), &["plan"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn apply_without_a_trial_must_be_asked_for() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    subject
+        .run_in(&namespace, &["apply"])
+        .fails(2, &["--no-trial", "unchanged"]);
+    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+    assert!(!subject.path("state").exists());
+}
+
+#[test]
+fn apply_then_status_then_drift_then_apply_again() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    namespace
+        .nft(&["add", "table", "inet", "bystander"], "")
+        .unwrap();
+    let status = || subject.run_in(&namespace, &["status"]);
+    status().succeeds(&["nothing was applied"]);
+
+    subject
+        .run_in(&namespace, &["apply", "--no-trial"])
+        .succeeds(&["machine   confirmed"]);
+    status().succeeds(&["in force, as applied", "settings  ssh-port=22"]);
+
+    let element = "{ 192.0.2.0/24 }";
+    let set = [
+        "add",
+        "element",
+        "inet",
+        "portreeve",
+        "cloudflare_v4",
+        element,
+    ];
+    namespace.nft(&set, "").unwrap();
+    let drifted = status();
+    assert_eq!(drifted.code, Some(8), "{}", drifted.stderr);
+    assert!(
+        drifted.stdout.contains("another rule set"),
+        "{}",
+        drifted.stdout
+    );
+
+    subject
+        .run_in(&namespace, &["apply", "--no-trial"])
+        .succeeds(&[]);
+    status().succeeds(&["in force, as applied"]);
+    namespace
+        .nft(&["delete", "table", "inet", "portreeve"], "")
+        .unwrap();
+    assert_eq!(status().code, Some(8));
+    let tables = namespace.nft(&["list", "tables"], "").unwrap();
+    assert_eq!(
+        tables, "table inet bystander\n",
+        "other tables are never touched"
+    );
+}
+
+#[test]
+fn an_apply_that_cannot_be_recorded_does_not_touch_the_kernel() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    // A file where the state directory should be: even root cannot write there.
+    fs::write(subject.path("state"), "").unwrap();
+    subject
+        .run_in(&namespace, &["apply", "--no-trial"])
+        .fails(1, &["error[A002]", "unchanged"]);
+    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+}
+
+#[test]
+fn two_at_once_exclude_each_other() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    fs::create_dir(subject.path("state")).unwrap();
+    let other = File::create(subject.path("state/lock")).unwrap();
+    other.lock().unwrap();
+    subject
+        .run_in(&namespace, &["apply", "--no-trial"])
+        .fails(6, &["another portreeve"]);
+    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+    drop(other);
+    subject
+        .run_in(&namespace, &["apply", "--no-trial"])
+        .succeeds(&["machine   confirmed"]);
+}
+
+#[test]
+fn who_may_not_change_the_firewall_is_told_so() {
+    let Some(namespace) = namespace() else { return };
+    if namespace.is_in_user_namespace() {
+        eprintln!("skipped: only root can give up its privileges");
+        return;
+    }
+    let subject = Subject::new();
+    // Where the binary is built, another user may not look; where tests keep files, all may.
+    let program = subject.path("portreeve");
+    fs::copy(&subject.program, &program).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    fs::set_permissions(subject.directory.path(), open).unwrap();
+    let run = |arguments: &[&str]| {
+        Run::of(&mut subject.with(namespace.unprivileged_command(&program), arguments))
+    };
+    run(&["plan"]).succeeds(&["policy    strict-origin"]);
+    run(&["apply", "--no-trial"]).fails(6, &["not permitted", "run as root", "unchanged"]);
+    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+}
+
+#[test]
+fn check_asks_a_kernel_without_changing_it() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    subject
+        .run_in(&namespace, &["check"])
+        .succeeds(&["would take the rule set", "unchanged"]);
+    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+}
+
+#[test]
+fn what_plan_prints_is_what_nft_loads() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    for (format, arguments) in [
+        ("nft", ["-f", "-"].as_slice()),
+        ("nft-json", &["-j", "-f", "-"]),
+    ] {
+        let plan = subject.run(&["plan", "--format", format]);
+        namespace.nft(arguments, &plan.stdout).unwrap();
+        let listed = namespace
+            .nft(&["-n", "-j", "list", "table", "inet", "portreeve"], "")
+            .unwrap();
+        let transaction = subject.run(&["plan", "--format", "nft-json"]).stdout;
+        let loaded = portreeve_nft::lift(&listed).unwrap();
+        let planned = portreeve_nft::lift(&transaction).unwrap();
+        assert_eq!(loaded, planned, "{format}");
+        namespace
+            .nft(&["delete", "table", "inet", "portreeve"], "")
+            .unwrap();
+    }
+}
+
+#[test]
+fn the_program_of_another_directory_is_not_started() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    let trap = subject.path("nft");
+    fs::write(&trap, "#!/bin/sh\ntouch \"$(dirname \"$0\")/sprung\"\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&trap, mode).unwrap();
+    let mut command = subject.with(namespace.command(&subject.program), &["check"]);
+    let run = Run::of(
+        command
+            .env("PATH", subject.directory.path())
+            .current_dir(Path::new("/")),
+    );
+    run.succeeds(&["would take the rule set"]);
+    assert!(!subject.path("sprung").exists());
+}
