@@ -74,6 +74,9 @@ pub(crate) fn config(target: Option<&str>) -> Result<Config> {
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
-        .concurrency_support(false);
+        .concurrency_support(false)
+        // No message shows where in a guest something happened; the tables for it are large.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
     Ok(config)
 }
