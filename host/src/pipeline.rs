@@ -22,6 +22,7 @@ pub struct Plan {
     policy_digest: String,
     inputs: Inputs,
     log: Vec<LogLine>,
+    fuel_used: u64,
     goals: Vec<Goal>,
     ruleset: Ruleset,
     transaction: Transaction,
@@ -59,13 +60,12 @@ pub fn plan(
     let ruleset = validate(&decision.draft, &feeds).map_err(PlanError::Invalid)?;
     let transaction = lower(&ruleset);
     compare(&transaction, &ruleset)?;
-    let policy_digest = policy.digest().to_owned();
-    let log = decision.log;
     Ok(Plan {
         description,
-        policy_digest,
+        policy_digest: policy.digest().to_owned(),
         inputs,
-        log,
+        log: decision.log,
+        fuel_used: decision.fuel_used,
         goals,
         ruleset,
         transaction,
@@ -124,6 +124,12 @@ impl Plan {
     #[must_use]
     pub fn log(&self) -> &[LogLine] {
         &self.log
+    }
+
+    /// Units of fuel that the policy took to decide.
+    #[must_use]
+    pub const fn fuel_used(&self) -> u64 {
+        self.fuel_used
     }
 
     /// What the policy promises of the rule set.

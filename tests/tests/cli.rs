@@ -425,25 +425,35 @@ fn check_asks_a_kernel_without_changing_it() {
 }
 
 #[test]
-fn what_plan_prints_is_what_nft_loads() {
+fn what_plan_prints_is_what_the_kernel_lists() {
     let Some(namespace) = namespace() else { return };
     let subject = Subject::new();
-    for (format, arguments) in [
-        ("nft", ["-f", "-"].as_slice()),
-        ("nft-json", &["-j", "-f", "-"]),
-    ] {
-        let plan = subject.run(&["plan", "--format", format]);
-        namespace.nft(arguments, &plan.stdout).unwrap();
-        let listed = namespace
-            .nft(&["-n", "-j", "list", "table", "inet", "portreeve"], "")
-            .unwrap();
-        let transaction = subject.run(&["plan", "--format", "nft-json"]).stdout;
-        let loaded = portreeve_nft::lift(&listed).unwrap();
-        let planned = portreeve_nft::lift(&transaction).unwrap();
-        assert_eq!(loaded, planned, "{format}");
-        namespace
-            .nft(&["delete", "table", "inet", "portreeve"], "")
-            .unwrap();
+    let variants = [
+        "",
+        "\n[settings]\nlog = true\notherwise = \"reject\"\necho = false\n",
+    ];
+    for policy in ["strict-origin", "tunnel-origin"] {
+        for variant in variants {
+            let config = format!("policy = \"{policy}\"\n{variant}");
+            let plan = |format| {
+                subject
+                    .configured(&config, &["plan", "--format", format])
+                    .stdout
+            };
+            let planned = portreeve_nft::lift(&plan("nft-json")).unwrap();
+            for (format, load) in [
+                ("nft", ["-f", "-"].as_slice()),
+                ("nft-json", &["-j", "-f", "-"]),
+            ] {
+                namespace.nft(load, &plan(format)).unwrap();
+                let list = ["-n", "-j", "list", "table", "inet", "portreeve"];
+                let listed = portreeve_nft::lift(&namespace.nft(&list, "").unwrap()).unwrap();
+                assert_eq!(listed, planned, "{policy} {variant} as {format}");
+                namespace
+                    .nft(&["delete", "table", "inet", "portreeve"], "")
+                    .unwrap();
+            }
+        }
     }
 }
 

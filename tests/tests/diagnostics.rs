@@ -39,7 +39,9 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
 
 /// The program and the tests of a file: tests have files of their own, or come last.
 fn parts<'a>(path: &Path, text: &'a str) -> (&'a str, &'a str) {
-    let of_tests = path.components().any(|part| {
+    // Where the project itself lies does not matter: that may be below some `tests` as well.
+    let inside = path.strip_prefix(host()).unwrap_or(path);
+    let of_tests = inside.components().any(|part| {
         let part = part.as_os_str();
         part == "tests" || part == "tests.rs"
     });

@@ -1,9 +1,9 @@
 //! Who reaches what, on a real kernel, is what the model says.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use portreeve_tests::lab::{self, Outcome, Report, Service, Source};
+use portreeve_tests::program::portreeve;
 
 /// Applies a policy in the lab and compares every probe, or says why that cannot be done here.
 fn observe(policy: &str, settings: &[&str]) -> Option<Report> {
@@ -27,22 +27,6 @@ fn observe(policy: &str, settings: &[&str]) -> Option<Report> {
     assert_eq!((report.before.len(), report.after.len()), (120, 120));
     assert_eq!(report.held.len(), 20);
     Some(report)
-}
-
-/// The binary next to this test: built with the workspace, or else here.
-fn portreeve() -> PathBuf {
-    let lab = Path::new(env!("CARGO_BIN_EXE_lab"));
-    let program = lab.with_file_name("portreeve");
-    if !program.is_file() {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "portreeve"])
-            .status();
-        assert!(
-            built.is_ok_and(|status| status.success()),
-            "portreeve is built"
-        );
-    }
-    program
 }
 
 /// What comes of trying `service` from each source.

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use portreeve_model::address::{AddressSet, Family, Prefix};
-use portreeve_model::description::{Constraint, Description, SettingSpec};
+use portreeve_model::description::{Description, SettingSpec};
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use portreeve_model::inputs::{Setting, Value};
 use portreeve_model::intervals::{Interval, Intervals};
@@ -69,7 +69,7 @@ fn unknown(entry: &Entry, description: &Description) -> Diagnostic {
 
 fn setting(spec: &SettingSpec, entry: Option<&Entry>) -> Result<Value, Diagnostic> {
     let Some(entry) = entry else {
-        return match broken(&spec.default, &spec.constraint) {
+        return match spec.constraint.breach(&spec.default) {
             None => Ok(spec.default.clone()),
             Some(message) => Err(Diagnostic {
                 code: "S004",
@@ -89,7 +89,7 @@ fn setting(spec: &SettingSpec, entry: Option<&Entry>) -> Result<Value, Diagnosti
         TypeError::Type => diagnostic("S002", mismatch(&spec.default, &entry.value)),
         TypeError::Value(message) => diagnostic("S003", message),
     })?;
-    match broken(&value, &spec.constraint) {
+    match spec.constraint.breach(&value) {
         None => Ok(value),
         Some(message) => Err(diagnostic("S004", message)),
     }
@@ -206,39 +206,6 @@ fn prefixes(words: &[String]) -> Result<Value, TypeError> {
     let of_family = |family| merged_prefixes(&merged, family);
     let prefixes = Family::BOTH.into_iter().flat_map(of_family).collect();
     Ok(Value::Prefixes(prefixes))
-}
-
-/// How `value` breaks `constraint`, if it does.
-fn broken(value: &Value, constraint: &Constraint) -> Option<String> {
-    match (constraint, value) {
-        (Constraint::None, _) => None,
-        (Constraint::Between { min, max }, Value::Integer(found)) => (!(min..=max)
-            .contains(&found))
-        .then(|| format!("found {found}, allowed is {min} to {max}")),
-        (Constraint::Entries { min, max }, Value::Ports(ports)) => entries(ports.len(), *min, *max),
-        (Constraint::Entries { min, max }, Value::Prefixes(prefixes)) => {
-            entries(prefixes.len(), *min, *max)
-        }
-        (Constraint::OneOf(choices), Value::Choice(found)) => {
-            (!choices.contains(found)).then(|| {
-                let choices: Vec<_> = choices.iter().map(|one| Quoted(one).to_string()).collect();
-                format!(
-                    "found {}, allowed is one of {}",
-                    Quoted(found),
-                    choices.join(", ")
-                )
-            })
-        }
-        (Constraint::Between { .. } | Constraint::Entries { .. } | Constraint::OneOf(_), _) => {
-            Some("the policy puts a constraint on it that does not fit its type".to_owned())
-        }
-    }
-}
-
-fn entries(found: usize, min: u32, max: u32) -> Option<String> {
-    let allowed = min as usize..=max as usize;
-    (!allowed.contains(&found))
-        .then(|| format!("found {found} entries once merged, allowed are {min} to {max}"))
 }
 
 #[cfg(test)]

@@ -244,46 +244,28 @@ fn bad_constraint(setting: &SettingSpec) -> Option<String> {
 
 /// Why the default could not be given by an operator either.
 fn unfit_default(setting: &SettingSpec) -> Option<String> {
-    let outside = |found: usize| match setting.constraint {
-        Constraint::Entries { min, max } => {
-            let fits = (min as usize..=max as usize).contains(&found);
-            (!fits).then(|| format!("it has {found} entries, allowed are {min} to {max}"))
-        }
-        Constraint::None | Constraint::Between { .. } | Constraint::OneOf(_) => None,
-    };
-    match (&setting.default, &setting.constraint) {
-        (Value::Port(0), _) => Some("port 0 does not exist".into()),
-        (Value::Ports(ports), _) => {
+    let malformed = match &setting.default {
+        Value::Port(0) => Some("port 0 does not exist"),
+        Value::Ports(ports) => {
             let whole = ports
                 .iter()
                 .all(|range| *range.start() > 0 && !range.is_empty());
             let sorted = ports.windows(2).all(|pair| pair[0].end() < pair[1].start());
-            if whole && sorted {
-                outside(ports.len())
-            } else {
-                Some("its ports are not sorted and disjoint, from 1".into())
-            }
+            (!whole || !sorted).then_some("its ports are not sorted and disjoint, from 1")
         }
-        (Value::Prefixes(prefixes), _) => {
+        Value::Prefixes(prefixes) => {
             let apart = prefixes.windows(2).all(|pair| {
                 pair[0] < pair[1]
                     && (pair[0].family() != pair[1].family()
                         || pair[0].interval().last() < pair[1].interval().first())
             });
-            if apart {
-                outside(prefixes.len())
-            } else {
-                Some("its prefixes are not sorted and disjoint".into())
-            }
+            (!apart).then_some("its prefixes are not sorted and disjoint")
         }
-        (Value::Integer(found), Constraint::Between { min, max }) => (!(min..=max)
-            .contains(&found))
-        .then(|| format!("it is {found}, allowed is {min} to {max}")),
-        (Value::Choice(found), Constraint::OneOf(choices)) => {
-            (!choices.contains(found)).then(|| format!("{} is none of the choices", Quoted(found)))
-        }
-        (Value::Boolean(_) | Value::Integer(_) | Value::Port(_) | Value::Choice(_), _) => None,
-    }
+        Value::Boolean(_) | Value::Integer(_) | Value::Port(_) | Value::Choice(_) => None,
+    };
+    malformed
+        .map(str::to_owned)
+        .or_else(|| setting.constraint.breach(&setting.default))
 }
 
 impl Defect {

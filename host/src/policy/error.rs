@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use portreeve_model::diagnostic::{Diagnostic, Quoted};
+use portreeve_model::diagnostic::{Diagnostic, Quoted, Said};
 use thiserror::Error;
 
 use super::engine::{ANSWER_BYTES, COMPONENT_BYTES, DEADLINE, FUEL, INSTANCES, LOG_BYTES};
@@ -175,10 +175,10 @@ pub enum Limit {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum Refusal {
     /// The operator can mend it: settings contradict each other, a feed cannot be used.
-    #[error("{}", Quoted(_0))]
+    #[error("{}", Said(_0))]
     Inputs(String),
     /// The policy does not know the situation.
-    #[error("{}", Quoted(_0))]
+    #[error("{}", Said(_0))]
     Unsupported(String),
 }
 

@@ -85,6 +85,7 @@ fn plan(plan: &Plan) -> Value {
             "name": plan.description().name,
             "version": plan.description().version,
             "sha256": plan.policy_digest(),
+            "fuel_used": plan.fuel_used(),
         },
         "settings": settings,
         "feeds": feeds,

@@ -229,6 +229,15 @@ impl Bench {
         ])
     }
 
+    /// What the policy takes to decide.
+    fn fuel(&self, config: &Path) -> Result<serde_json::Value> {
+        let mut plan = Command::new(&self.portreeve);
+        plan.args(["plan", "--format", "json", "--config"])
+            .arg(config);
+        let plan: serde_json::Value = serde_json::from_slice(&plan.output()?.stdout)?;
+        Ok(plan["plan"]["policy"]["fuel_used"].clone())
+    }
+
     /// `plan` with a feed of so many prefixes.
     fn large_feed(&self, prefixes: u32, seconds: f64, megabytes: f64) -> Result<Vec<Figure>> {
         let list = self.path("feed.txt");
@@ -239,6 +248,7 @@ impl Bench {
             format!("[feeds.cloudflare]\nsource = \"file:{}\"\n", list.display()),
         )?;
         let contender = self.portreeve(&["plan", "--config", &config.to_string_lossy()]);
+        eprintln!("{prefixes} prefixes: {} units of fuel", self.fuel(&config)?);
         let runs: Vec<Cost> = (0..LARGE_ROUNDS)
             .map(|_| contender.run())
             .collect::<Result<_>>()?;

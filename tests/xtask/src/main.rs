@@ -85,7 +85,11 @@ fn test() -> io::Result<Ended> {
     tally.check("format", cargo(&["fmt", "--all", "--check"]))?;
     let clippy = cargo(&["clippy", "--locked", "--workspace", "--all-targets"]);
     tally.check("clippy", clippy.args(&["--", "--deny", "warnings"]))?;
-    tally.tests(tests(&machine))?;
+    // The tests run this binary, and must not find it out of date.
+    let build = cargo(&["build", "--locked", "--package", "portreeve"]);
+    tally.check("build", build)?;
+    let portreeve = step::built("debug", "portreeve")?;
+    tally.tests(tests(&machine).env("PORTREEVE_BIN", &portreeve.to_string_lossy()))?;
     tally.tests(cargo(&["test", "--locked", "--workspace", "--doc"]))?;
     let doc = cargo(&["doc", "--locked", "--workspace", "--no-deps"]);
     tally.check("documentation", doc.env("RUSTDOCFLAGS", "--deny warnings"))?;

@@ -1,8 +1,10 @@
 //! What a policy says about itself before it decides anything.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::diagnostic::Quoted;
 use crate::goal::GoalTemplate;
 use crate::inputs::Value;
 
@@ -61,6 +63,43 @@ pub enum Constraint {
     },
     /// A choice is one of these.
     OneOf(Vec<String>),
+}
+
+impl Constraint {
+    /// How `value` breaks it, with what was found and what is allowed; `None` when it does not.
+    #[must_use]
+    pub fn breach(&self, value: &Value) -> Option<String> {
+        match (self, value) {
+            (Self::None, _) => None,
+            (Self::Between { min, max }, Value::Integer(found)) => {
+                let allowed = (min..=max).contains(&found);
+                (!allowed).then(|| format!("found {found}, allowed is {min} to {max}"))
+            }
+            (Self::Entries { min, max }, Value::Ports(ports)) => {
+                entries_breach(ports.len(), *min, *max)
+            }
+            (Self::Entries { min, max }, Value::Prefixes(prefixes)) => {
+                entries_breach(prefixes.len(), *min, *max)
+            }
+            (Self::OneOf(choices), Value::Choice(found)) => (!choices.contains(found)).then(|| {
+                let choices: Vec<_> = choices.iter().map(|one| Quoted(one).to_string()).collect();
+                format!(
+                    "found {}, allowed is one of {}",
+                    Quoted(found),
+                    choices.join(", ")
+                )
+            }),
+            (Self::Between { .. } | Self::Entries { .. } | Self::OneOf(_), _) => {
+                Some("the policy puts a constraint on it that does not fit its type".to_string())
+            }
+        }
+    }
+}
+
+fn entries_breach(found: usize, min: u32, max: u32) -> Option<String> {
+    let allowed = min as usize..=max as usize;
+    (!allowed.contains(&found))
+        .then(|| format!("found {found} entries once merged, allowed are {min} to {max}"))
 }
 
 /// One feed.

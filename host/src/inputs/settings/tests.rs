@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use portreeve_model::description::SettingSpec;
+use portreeve_model::description::{Constraint, SettingSpec};
 
 use super::*;
 use crate::inputs::raw::Place;
