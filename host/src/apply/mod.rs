@@ -1,5 +1,6 @@
 //! Puts a plan into the kernel, in one transaction, and keeps a record of it.
 
+mod conversation;
 pub mod nft;
 pub mod record;
 

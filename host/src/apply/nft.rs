@@ -3,15 +3,15 @@
 //! The program is looked for in the system's own directories, never in `PATH`; it gets an empty
 //! environment, its input on stdin, and a limit on its time and on what it may print.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use portreeve_nft::{Cause, Refusal, Subject, Transaction};
 use thiserror::Error;
+
+use super::conversation::{Bounds, Broken, Said, converse};
 
 /// Where distributions put `nft`.
 const NFT_PATHS: [&str; 4] = [
@@ -28,7 +28,7 @@ const UNSHARE_PATHS: [&str; 2] = ["/usr/bin/unshare", "/bin/unshare"];
 const TIME_MAX: Duration = Duration::from_secs(300);
 
 /// Bytes that one `nft` may print. Ours: a listing of a million prefixes has 26 MB.
-const OUTPUT_BYTES_MAX: u64 = 256 << 20;
+const OUTPUT_BYTES_MAX: usize = 256 << 20;
 
 /// Why `nft` did not do what it was asked.
 #[derive(Debug, Error)]
@@ -57,6 +57,16 @@ pub enum NftError {
     /// It said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+}
+
+impl From<Broken> for NftError {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::TimedOut => Self::TimedOut,
+            Broken::TooMuchOutput => Self::TooMuchOutput,
+            Broken::Io(error) => Self::Run(error),
+        }
+    }
 }
 
 /// The `nft` of this machine.
@@ -120,7 +130,7 @@ impl Nft {
     }
 
     fn send(&self, arguments: &[&str], transaction: &Transaction) -> Result<(), NftError> {
-        match self.run(arguments, transaction.to_json().into_bytes()) {
+        match self.run(arguments, transaction.to_json().as_bytes()) {
             Ok(_) => Ok(()),
             Err(Failure::Error(error)) => Err(error),
             Err(Failure::Refused(stderr)) => {
@@ -139,8 +149,8 @@ impl Nft {
         let (mut taken, mut refused) = (0, transaction.commands().len());
         while refused - taken > 1 {
             let middle = taken + (refused - taken) / 2;
-            let json = transaction.prefix(middle).to_json().into_bytes();
-            match self.run(&["-c", "-j", "-f", "-"], json) {
+            let json = transaction.prefix(middle).to_json();
+            match self.run(&["-c", "-j", "-f", "-"], json.as_bytes()) {
                 Ok(_) => taken = middle,
                 Err(Failure::Refused(_)) => refused = middle,
                 Err(Failure::Error(_)) => return None,
@@ -163,7 +173,7 @@ impl Nft {
             Listing::Whole => &["-n", "-j"],
             Listing::Terse => &["-n", "-j", "-t"],
         };
-        match self.run(&[options, &table].concat(), Vec::new()) {
+        match self.run(&[options, &table].concat(), b"") {
             Ok(listed) => Ok(Some(listed)),
             Err(Failure::Error(error)) => Err(error),
             Err(Failure::Refused(stderr)) => {
@@ -179,15 +189,19 @@ impl Nft {
     }
 
     /// Runs nft to its end and gives what it printed.
-    fn run(&self, arguments: &[&str], input: Vec<u8>) -> Result<String, Failure> {
+    fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String, Failure> {
         let mut child = self.command(arguments).spawn().map_err(NftError::Run)?;
-        let outcome = converse(&mut child, input);
-        if outcome.is_err() {
+        let bounds = Bounds {
+            time: TIME_MAX,
+            output_bytes: OUTPUT_BYTES_MAX,
+        };
+        let said = converse(&mut child, input, bounds);
+        if said.is_err() {
             // It may have ended already, which is as good.
             let _ = child.kill();
         }
         let status = child.wait().map_err(NftError::Run)?;
-        let (stdout, stderr) = outcome?;
+        let Said { stdout, stderr } = said.map_err(NftError::from)?;
         match status.code() {
             Some(0) => Ok(stdout),
             Some(_) => Err(Failure::Refused(stderr)),
@@ -248,43 +262,4 @@ fn first_file(paths: &[&str]) -> Option<PathBuf> {
         .map(Path::new)
         .find(|path| path.is_file())
         .map(Path::to_path_buf)
-}
-
-/// Writes nft's input and reads its output and messages, all at once so that neither side waits
-/// for a full pipe.
-fn converse(child: &mut Child, input: Vec<u8>) -> Result<(String, String), NftError> {
-    let deadline = Instant::now() + TIME_MAX;
-    if let Some(mut stdin) = child.stdin.take() {
-        // nft may refuse before it has read everything; what it says then is what counts.
-        thread::spawn(move || drop(stdin.write_all(&input)));
-    }
-    let stdout = read_all(child.stdout.take());
-    let stderr = read_all(child.stderr.take());
-    let receive = |end: mpsc::Receiver<io::Result<Vec<u8>>>| {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let bytes = end.recv_timeout(left).map_err(|error| match error {
-            RecvTimeoutError::Timeout => NftError::TimedOut,
-            RecvTimeoutError::Disconnected => NftError::Run(io::ErrorKind::BrokenPipe.into()),
-        })?;
-        let bytes = bytes.map_err(NftError::Run)?;
-        if bytes.len() as u64 > OUTPUT_BYTES_MAX {
-            return Err(NftError::TooMuchOutput);
-        }
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    Ok((receive(stdout)?, receive(stderr)?))
-}
-
-/// Reads a pipe to its end in a thread of its own; the end comes with the process's.
-fn read_all(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
-    let (sender, receiver) = mpsc::channel();
-    if let Some(pipe) = pipe {
-        thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let read = pipe.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut bytes);
-            // Nobody receives any more once the deadline has passed.
-            let _ = sender.send(read.map(|_| bytes));
-        });
-    }
-    receiver
 }
