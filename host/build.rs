@@ -10,6 +10,9 @@
 )]
 mod engine;
 
+#[path = "src/policy/digest.rs"]
+mod digest;
+
 use std::env;
 use std::error::Error;
 use std::fmt::Write;
@@ -64,10 +67,11 @@ fn embed() -> Result<(), Box<dyn Error>> {
         for (file, bytes) in &files {
             fs::write(out.join(file), bytes)?;
         }
-        let [(component, _), (precompiled, _)] = &files;
+        let [(component, bytes), (precompiled, _)] = &files;
+        let digest = digest::hex(bytes);
         writeln!(
             table,
-            "    Builtin {{\n        name: {name:?},\n        \
+            "    Builtin {{\n        name: {name:?},\n        digest: {digest:?},\n        \
              component: include_bytes!({component:?}),\n        \
              precompiled: include_bytes!({precompiled:?}),\n    }},"
         )?;
@@ -96,7 +100,8 @@ fn rerun_when_changed(root: &Path) {
     let policies = POLICIES
         .iter()
         .flat_map(|name| ["Cargo.toml", "src"].map(|part| format!("policies/{name}/{part}")));
-    let mine = ["host/build.rs", "host/src/policy/engine.rs"].map(String::from);
+    let mine = ["build.rs", "src/policy/digest.rs", "src/policy/engine.rs"]
+        .map(|file| format!("host/{file}"));
     let sources = SOURCES.iter().copied().map(String::from);
     for path in sources.chain(policies).chain(mine) {
         println!("cargo:rerun-if-changed={}", root.join(path).display());

@@ -214,3 +214,8 @@ pub mod __private {
         }
     }
 }
+
+/// The policy that the README shows is compiled and run as any other example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -9,6 +9,7 @@ mod cache;
 mod component;
 mod convert;
 mod description;
+mod digest;
 mod engine;
 mod error;
 mod evaluation;
@@ -22,7 +23,6 @@ use std::path::Path;
 use portreeve_model::description::Description;
 use portreeve_model::draft::Draft;
 use portreeve_model::inputs::Inputs;
-use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -38,6 +38,8 @@ include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 /// A policy that the binary carries.
 struct Builtin {
     name: &'static str,
+    /// SHA-256 of the component, in hexadecimal.
+    digest: &'static str,
     component: &'static [u8],
     /// The same, compiled for this target by this version of the engine.
     precompiled: &'static [u8],
@@ -88,7 +90,7 @@ impl Policy {
         let pre = component::link(&engine, &component).expect("the build checked its imports");
         Some(Self {
             name: name.to_owned(),
-            digest: hex_digest(builtin.component),
+            digest: builtin.digest.to_owned(),
             pre,
             uncached: None,
         })
@@ -141,7 +143,7 @@ impl Policy {
             reason,
         };
         component::check_header(bytes).map_err(not_a_policy)?;
-        let digest = hex_digest(bytes);
+        let digest = digest::hex(bytes);
         let engine = new_engine();
         let (component, uncached) = match cache.get(&engine, &digest) {
             Ok(Some(component)) => (component, None),
@@ -243,15 +245,4 @@ fn new_engine() -> Engine {
     engine::config(None)
         .and_then(|config| Engine::new(&config))
         .expect("the configuration is the one that the build used")
-}
-
-fn hex_digest(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a string takes everything");
-            hex
-        })
 }
