@@ -30,11 +30,22 @@ pub const SET_NODES_MAX: usize = 1_000;
 /// Depth of one set expression. Ours.
 pub const SET_DEPTH_MAX: usize = 32;
 
+/// Operands in one set expression, all nodes together. Ours.
+pub const SET_OPERANDS_MAX: usize = 10_000;
+
+/// Intervals that the set expressions of a draft may go through, all together: what the host
+/// spends on a policy's behalf. Ours: a feed of a million prefixes can be used several times.
+pub const SET_WORK_MAX: usize = 10_000_000;
+
 /// Values written out in one match (ports, types, prefixes). Ours: longer lists are sets.
 pub const MATCH_VALUES_MAX: usize = 1_000;
 
 /// Jumps and gotos that may nest: `NFT_JUMP_STACK_SIZE` in `net/netfilter/nf_tables.h`.
 pub const JUMP_DEPTH_MAX: usize = 16;
+
+/// Rules that one packet may be led through at one hook. Ours: as many as a draft may hold, ten
+/// times over.
+pub const VISITS_MAX: u64 = 100_000;
 
 /// The lowest and highest priority of a base chain. The named ones of nft(8) lie between -400
 /// (`raw` at the bridge is -300) and 300.

@@ -6,10 +6,12 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 use crate::address::{Family, address_bits};
+use crate::diagnostic::Quoted;
 use crate::field::{
     Field, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, PortProtocol, icmp_protocol,
 };
 use crate::icmp;
+use crate::names::InterfaceName;
 
 /// The netfilter hook at which a base chain sees packets.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -272,17 +274,17 @@ const fn usual_hop_limit(family: Family, transport: Transport) -> u8 {
     }
 }
 
-/// What conntrack says of such a packet when nothing came before it: neighbour discovery and
-/// listener discovery are never tracked (`nf_conntrack_proto_icmpv6.c`).
+/// What conntrack says of such a packet when nothing came before it: discovery on the link is never
+/// tracked, and of the other messages only a request can begin anything
+/// (`nf_conntrack_proto_icmpv6.c`, `nf_conntrack_proto_icmp.c`).
 const fn usual_ct_state(family: Family, transport: Transport) -> CtState {
-    match (family, transport) {
-        (Family::Ip6, Transport::Icmp { icmp_type })
-            if icmp::is_neighbour_discovery(icmp_type)
-                || icmp::is_listener_discovery(icmp_type) =>
-        {
-            CtState::Untracked
-        }
-        _ => CtState::New,
+    let Transport::Icmp { icmp_type } = transport else {
+        return CtState::New;
+    };
+    match (family, icmp_type) {
+        (Family::Ip6, 130..=136 | 143) => CtState::Untracked,
+        (Family::Ip6, 128 | 139) | (Family::Ip, 8 | 13 | 15 | 17) => CtState::New,
+        _ => CtState::Invalid,
     }
 }
 
@@ -382,18 +384,21 @@ impl FromStr for Packet {
         let (hook, iifname, oifname) = words.place()?;
         let (addresses, transport) = words.headers()?;
         let family = addresses.family();
-        let mut ct_state = usual_ct_state(family, transport);
-        let mut hop_limit = usual_hop_limit(family, transport);
+        let (mut ct_state, mut hop_limit) = (None, None);
         while let Some(word) = words.0.next() {
-            if let Some(state) = CtState::from_keyword(word) {
-                ct_state = state;
+            let (what, again) = if let Some(state) = CtState::from_keyword(word) {
+                ("ct state", ct_state.replace(state).is_some())
             } else if matches!(word, "hoplimit" | "ttl") {
-                hop_limit = number(words.next("a hop limit")?, "a hop limit")?;
-            } else if word != "ct" && word != "state" {
+                let limit = number(words.next("a hop limit")?, "a hop limit")?;
+                ("hop limit", hop_limit.replace(limit).is_some())
+            } else {
                 return Err(PacketError::new(alloc::format!(
                     "`{}` is neither a ct state nor `hoplimit N`",
                     word.escape_debug()
                 )));
+            };
+            if again {
+                return Err(PacketError::new(alloc::format!("the {what} is said twice")));
             }
         }
         Ok(Self {
@@ -401,9 +406,9 @@ impl FromStr for Packet {
             iifname,
             oifname,
             addresses,
-            hop_limit,
+            hop_limit: hop_limit.unwrap_or(usual_hop_limit(family, transport)),
             transport,
-            ct_state,
+            ct_state: ct_state.unwrap_or(usual_ct_state(family, transport)),
         })
     }
 }
@@ -441,6 +446,12 @@ impl<'a> Words<'a> {
                 _ => &mut iifname,
             };
             let name = self.next("an interface name")?;
+            if let Err(error) = InterfaceName::new(name) {
+                return Err(PacketError::new(alloc::format!(
+                    "interface {} {error}",
+                    Quoted(name)
+                )));
+            }
             if let Some(earlier) = slot.replace(name.to_string()) {
                 return Err(PacketError::new(alloc::format!(
                     "neither `{}` nor `{}` is tcp, udp, icmp, icmpv6 or protocol",
@@ -623,6 +634,10 @@ mod tests {
             "icmp 8 192.0.2.1 > 192.0.2.2",
             "eth0 icmp echo-request 192.0.2.1 > 192.0.2.2 new",
         );
+        check(
+            "icmp 0 192.0.2.1 > 192.0.2.2",
+            "eth0 icmp echo-reply 192.0.2.1 > 192.0.2.2 invalid",
+        );
     }
 
     #[test]
@@ -632,7 +647,7 @@ mod tests {
             "output eth0 tcp 192.0.2.10:22 > 192.0.2.7:5 established hoplimit 3",
         );
         check(
-            "forward iifname wan oifname lan protocol 47 192.0.2.1 > 192.0.2.2 ct state invalid",
+            "forward iifname wan oifname lan protocol 47 192.0.2.1 > 192.0.2.2 invalid",
             "forward iifname wan oifname lan protocol 47 192.0.2.1 > 192.0.2.2 invalid",
         );
         check(

@@ -34,23 +34,6 @@ impl Ruleset {
         Self { sets, chains }
     }
 
-    /// The same rule set with every named set empty: what a terse listing shows.
-    #[must_use]
-    pub fn without_elements(&self) -> Self {
-        let emptied = |set: &Set| {
-            let (name, family) = (set.name.clone(), set.family);
-            Set {
-                name,
-                family,
-                elements: Intervals::EMPTY,
-            }
-        };
-        Self {
-            sets: self.sets.iter().map(emptied).collect(),
-            chains: self.chains.clone(),
-        }
-    }
-
     /// The named sets, by name.
     #[must_use]
     pub fn sets(&self) -> &[Set] {

@@ -25,11 +25,7 @@ pub fn instantiate(
     inputs: &Inputs,
     feeds: &Feeds,
 ) -> Result<Goal, Vec<Diagnostic>> {
-    let mut validator = Validator {
-        feeds,
-        sets: Vec::new(),
-        found: Vec::new(),
-    };
+    let mut validator = Validator::new(feeds);
     let subject = format!("goal {}", Quoted(&template.name));
     let mut region = Vec::new();
     for clause in &template.clauses {
@@ -82,15 +78,16 @@ impl Validator<'_> {
                 test: Test::Dport(*protocol, ports),
             });
         }
+        let matches = self.matches(&drafted, subject);
         let Some(name) = &clause.saddr_from else {
-            return vec![self.matches(&drafted, subject)];
+            return vec![matches];
         };
         let Some(addresses) = self.addresses_named(name, inputs, subject) else {
             return Vec::new();
         };
         let of_family = |family: Family| {
             let elements = addresses.of(family).clone();
-            let mut matches = self.matches(&drafted, subject);
+            let mut matches = matches.clone();
             let operand = Operand::Numbers(elements);
             matches.push(Match {
                 field: Field::Saddr(family),

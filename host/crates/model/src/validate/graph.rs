@@ -9,16 +9,12 @@ use super::matches::only_tcp;
 use crate::diagnostic::{Diagnostic, Quoted};
 use crate::draft::{Base, Chain, Draft, Rule, Statement, Test};
 use crate::field::Field;
-use crate::limits::{CONNTRACK_PRIORITY, JUMP_DEPTH_MAX};
+use crate::limits::{CONNTRACK_PRIORITY, JUMP_DEPTH_MAX, VISITS_MAX};
 use crate::packet::Hook;
 use crate::ruleset::Reject;
 
-/// Rules that one packet may be led through. Ours: as many as a draft may hold, ten times over.
-const VISITS_MAX: u64 = 100_000;
-
 /// Finds what is wrong with the way chains refer to each other.
 pub(super) fn check(draft: &Draft, found: &mut Vec<Diagnostic>) {
-    let before = found.len();
     for chain in &draft.chains {
         for (index, rule) in chain.rules.iter().enumerate() {
             if let Some(defect) = bad_target(draft, rule) {
@@ -26,26 +22,149 @@ pub(super) fn check(draft: &Draft, found: &mut Vec<Diagnostic>) {
             }
         }
     }
-    if found.len() > before {
-        return;
-    }
-    if let Some(path) = cycle(draft) {
-        found.push(Defect::JumpCycle { path }.of("draft"));
-        return;
-    }
-    for chain in draft.chains.iter() {
-        if let Some(base) = chain.base {
-            walk(draft, chain, base, found);
+    let graph = Graph::of(draft);
+    match graph.cycle() {
+        Some(path) => {
+            let names: Vec<_> = path
+                .iter()
+                .map(|&c| Quoted(&draft.chains[c].name).to_string())
+                .collect();
+            found.push(
+                Defect::JumpCycle {
+                    path: names.join(" > "),
+                }
+                .of("draft"),
+            );
         }
+        None => lengths(draft, &graph, found),
     }
-    for (chain, hooks) in draft.chains.iter().zip(reached_from(draft)) {
+    for (chain, bases) in draft.chains.iter().zip(graph.reached_from(draft)) {
         for (index, rule) in chain.rules.iter().enumerate() {
             let subject = subject(chain, index, rule);
-            found.extend(
-                out_of_place(rule, &hooks)
-                    .iter()
-                    .map(|defect| defect.of(&subject)),
-            );
+            let defects = out_of_place(rule, &bases);
+            found.extend(defects.iter().map(|defect| defect.of(&subject)));
+        }
+    }
+}
+
+/// Which chains lead to which, by position in the draft. A target that cannot be one leads nowhere.
+struct Graph {
+    /// One entry for each jump or goto, in the order of the rules.
+    targets: Vec<Vec<usize>>,
+}
+
+impl Graph {
+    fn of(draft: &Draft) -> Self {
+        let targets = |chain: &Chain| {
+            let rules = chain.rules.iter();
+            rules
+                .filter_map(|rule| position(draft, target(rule)?))
+                .filter(|&target| draft.chains[target].base.is_none())
+                .collect()
+        };
+        Self {
+            targets: draft.chains.iter().map(targets).collect(),
+        }
+    }
+
+    /// A circle of jumps, its first chain again at its end.
+    fn cycle(&self) -> Option<Vec<usize>> {
+        // Chains leave the graph once nothing they lead to is left; a circle never leaves.
+        let mut left = alloc::vec![true; self.targets.len()];
+        loop {
+            let ended: Vec<usize> = (0..left.len())
+                .filter(|&chain| left[chain] && !self.targets[chain].iter().any(|&t| left[t]))
+                .collect();
+            if ended.is_empty() {
+                break;
+            }
+            for chain in ended {
+                left[chain] = false;
+            }
+        }
+        let mut path = Vec::from([left.iter().position(|left| *left)?]);
+        loop {
+            let last = *path.last()?;
+            let next = self.targets[last]
+                .iter()
+                .copied()
+                .find(|&next| left[next])?;
+            let seen = path.iter().position(|&chain| chain == next);
+            path.push(next);
+            if let Some(start) = seen {
+                return Some(path.split_off(start));
+            }
+        }
+    }
+
+    /// Jumps that nest below `chain`, and rules that a packet may visit in it. There is no
+    /// circle; the recursion is as deep as the chains are many, which is bounded.
+    fn reach(
+        &self,
+        draft: &Draft,
+        chain: usize,
+        known: &mut [Option<(usize, u64)>],
+    ) -> (usize, u64) {
+        if let Some(known) = known[chain] {
+            return known;
+        }
+        let mut depth = 0;
+        let mut visits = draft.chains[chain].rules.len() as u64;
+        for &target in &self.targets[chain] {
+            let (below, more) = self.reach(draft, target, known);
+            depth = depth.max(below + 1);
+            visits = visits.saturating_add(more);
+        }
+        known[chain] = Some((depth, visits));
+        (depth, visits)
+    }
+
+    /// For each chain, the base chains whose packets can come through it.
+    fn reached_from(&self, draft: &Draft) -> Vec<Vec<Base>> {
+        let mut bases: Vec<Vec<Base>> = draft.chains.iter().map(|_| Vec::new()).collect();
+        for (start, base) in draft
+            .chains
+            .iter()
+            .enumerate()
+            .filter_map(|(c, chain)| chain.base.map(|base| (c, base)))
+        {
+            let mut seen = alloc::vec![false; draft.chains.len()];
+            let mut waiting = Vec::from([start]);
+            while let Some(chain) = waiting.pop() {
+                if !core::mem::replace(&mut seen[chain], true) {
+                    bases[chain].push(base);
+                    waiting.extend(self.targets[chain].iter().filter(|&&next| !seen[next]));
+                }
+            }
+        }
+        bases
+    }
+}
+
+/// How deep and how far jumps lead from the base chains of each hook.
+fn lengths(draft: &Draft, graph: &Graph, found: &mut Vec<Diagnostic>) {
+    let mut known = alloc::vec![None; draft.chains.len()];
+    for hook in Hook::ALL {
+        let mut hook_visits = 0u64;
+        for (position, chain) in draft.chains.iter().enumerate() {
+            if chain.base.is_none_or(|base| base.hook != hook) {
+                continue;
+            }
+            let (depth, visits) = graph.reach(draft, position, &mut known);
+            hook_visits = hook_visits.saturating_add(visits);
+            if depth > JUMP_DEPTH_MAX {
+                let subject = format!("chain {} at hook {hook}", Quoted(&chain.name));
+                found.push(
+                    Defect::JumpsTooDeep {
+                        max: JUMP_DEPTH_MAX,
+                    }
+                    .of(&subject),
+                );
+            }
+        }
+        if hook_visits > VISITS_MAX {
+            let subject = format!("chains at hook {hook}");
+            found.push(Defect::TooManyVisits { max: VISITS_MAX }.of(&subject));
         }
     }
 }
@@ -72,13 +191,6 @@ fn position(draft: &Draft, name: &str) -> Option<usize> {
     draft.chains.iter().position(|chain| chain.name == name)
 }
 
-fn targets(draft: &Draft, chain: usize) -> impl Iterator<Item = usize> {
-    draft.chains[chain]
-        .rules
-        .iter()
-        .filter_map(|rule| position(draft, target(rule)?))
-}
-
 fn bad_target(draft: &Draft, rule: &Rule) -> Option<Defect> {
     let name = target(rule)?;
     match position(draft, name).map(|at| &draft.chains[at]) {
@@ -90,101 +202,6 @@ fn bad_target(draft: &Draft, rule: &Rule) -> Option<Defect> {
         }),
         Some(_) => None,
     }
-}
-
-/// A circle of jumps, as `a > b > a`.
-fn cycle(draft: &Draft) -> Option<String> {
-    // Chains leave the graph once nothing they lead to is left; a circle never leaves.
-    let mut left: Vec<bool> = draft.chains.iter().map(|_| true).collect();
-    loop {
-        let ended: Vec<usize> = (0..left.len())
-            .filter(|&chain| left[chain] && !targets(draft, chain).any(|next| left[next]))
-            .collect();
-        if ended.is_empty() {
-            break;
-        }
-        for chain in ended {
-            left[chain] = false;
-        }
-    }
-    let mut path = Vec::from([left.iter().position(|left| *left)?]);
-    loop {
-        let last = *path.last()?;
-        let next = targets(draft, last).find(|&next| left[next])?;
-        let seen = path.iter().position(|&chain| chain == next);
-        path.push(next);
-        if let Some(start) = seen {
-            let names: Vec<_> = path[start..]
-                .iter()
-                .map(|&c| Quoted(&draft.chains[c].name).to_string())
-                .collect();
-            return Some(names.join(" > "));
-        }
-    }
-}
-
-/// How deep and how far jumps lead from a base chain. There is no cycle.
-fn walk(draft: &Draft, chain: &Chain, base: Base, found: &mut Vec<Diagnostic>) {
-    let mut memo: Vec<Option<(usize, u64)>> = draft.chains.iter().map(|_| None).collect();
-    let Some(start) = position(draft, &chain.name) else {
-        return;
-    };
-    let (depth, visits) = reach(draft, start, &mut memo);
-    let subject = format!("chain {} at hook {}", Quoted(&chain.name), base.hook);
-    if depth > JUMP_DEPTH_MAX {
-        found.push(
-            Defect::JumpsTooDeep {
-                max: JUMP_DEPTH_MAX,
-            }
-            .of(&subject),
-        );
-    }
-    if visits > VISITS_MAX {
-        found.push(Defect::TooManyVisits { max: VISITS_MAX }.of(&subject));
-    }
-}
-
-/// Jumps that nest below a chain, and rules that a packet may visit in it. The recursion is as
-/// deep as the chains are many, which is bounded.
-fn reach(draft: &Draft, chain: usize, memo: &mut Vec<Option<(usize, u64)>>) -> (usize, u64) {
-    if let Some(known) = memo[chain] {
-        return known;
-    }
-    let mut depth = 0;
-    let mut visits = draft.chains[chain].rules.len() as u64;
-    let next: Vec<usize> = targets(draft, chain).collect();
-    for target in next {
-        let (below, more) = reach(draft, target, memo);
-        depth = depth.max(below + 1);
-        visits = visits.saturating_add(more);
-    }
-    memo[chain] = Some((depth, visits));
-    (depth, visits)
-}
-
-/// For each chain, the base chains whose packets can come through it.
-fn reached_from(draft: &Draft) -> Vec<Vec<Base>> {
-    let mut hooks: Vec<Vec<Base>> = draft
-        .chains
-        .iter()
-        .map(|chain| chain.base.into_iter().collect())
-        .collect();
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for chain in 0..draft.chains.len() {
-            let mine = hooks[chain].clone();
-            for next in targets(draft, chain) {
-                for base in &mine {
-                    if !hooks[next].contains(base) {
-                        hooks[next].push(*base);
-                        changed = true;
-                    }
-                }
-            }
-        }
-    }
-    hooks
 }
 
 /// What the rule asks or does that one of its hooks does not know.

@@ -35,13 +35,6 @@ impl Feeds {
             .find(|(known, _)| known == name)
             .map(|(_, addresses)| addresses)
     }
-
-    /// Every feed, in the order given.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &AddressSet)> {
-        self.0
-            .iter()
-            .map(|(name, addresses)| (name.as_str(), addresses))
-    }
 }
 
 impl FromIterator<(String, AddressSet)> for Feeds {
@@ -55,11 +48,7 @@ impl FromIterator<(String, AddressSet)> for Feeds {
 /// # Errors
 /// Every defect of the draft, in its order.
 pub fn validate(draft: &Draft, feeds: &Feeds) -> Result<Ruleset, Vec<Diagnostic>> {
-    let mut validator = Validator {
-        feeds,
-        sets: Vec::new(),
-        found: Vec::new(),
-    };
+    let mut validator = Validator::new(feeds);
     validator.sizes(draft);
     if validator.found.is_empty() {
         validator.all_sets(draft);
@@ -75,9 +64,22 @@ pub fn validate(draft: &Draft, feeds: &Feeds) -> Result<Ruleset, Vec<Diagnostic>
 
 struct Validator<'a> {
     feeds: &'a Feeds,
+    /// The intervals that set expressions have gone through so far.
+    set_work: usize,
     /// The sets that are well-formed so far; rules may name them.
     sets: Vec<Set>,
     found: Vec<Diagnostic>,
+}
+
+impl<'a> Validator<'a> {
+    const fn new(feeds: &'a Feeds) -> Self {
+        Self {
+            feeds,
+            set_work: 0,
+            sets: Vec::new(),
+            found: Vec::new(),
+        }
+    }
 }
 
 impl Validator<'_> {

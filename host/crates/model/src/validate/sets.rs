@@ -1,5 +1,6 @@
 //! Set expressions: what a policy wrote becomes the addresses it means.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -10,7 +11,7 @@ use crate::address::{AddressSet, Family, Prefix, address_bits};
 use crate::diagnostic::Quoted;
 use crate::draft::{self, Draft, Element, SetNode};
 use crate::intervals::{Interval, Intervals};
-use crate::limits::{SET_DEPTH_MAX, SET_NODES_MAX};
+use crate::limits::{SET_DEPTH_MAX, SET_NODES_MAX, SET_OPERANDS_MAX, SET_WORK_MAX};
 use crate::names::Name;
 use crate::ruleset::Set;
 
@@ -36,102 +37,122 @@ impl Validator<'_> {
         }
     }
 
-    /// The value of a set's expression, as far as it can be told.
+    /// The value of a set's expression; empty when something is wrong with it.
     fn expression(&mut self, set: &draft::Set, subject: &str) -> Intervals {
-        let nodes = &set.expression;
-        if nodes.len() > SET_NODES_MAX {
-            let (what, found) = ("nodes in the expression", nodes.len());
-            self.say(
-                subject,
-                &Defect::TooMany {
-                    what,
-                    found,
-                    max: SET_NODES_MAX,
-                },
-            );
+        if let Some(defect) = malformed(&set.expression) {
+            self.say(subject, &defect);
             return Intervals::EMPTY;
         }
-        let mut values: Vec<(Intervals, usize)> = Vec::with_capacity(nodes.len());
-        for (index, node) in nodes.iter().enumerate() {
-            let value = self.node(set.family, index, node, &values, subject);
-            let depth = 1 + operands(node)
-                .iter()
-                .map(|&o| depth_of(&values, o))
-                .max()
-                .unwrap_or(0);
-            if depth > SET_DEPTH_MAX {
-                let what = "levels in the expression";
+        let mut values: Vec<Cow<'_, Intervals>> = Vec::with_capacity(set.expression.len());
+        for node in &set.expression {
+            // Before it is spent, so that no node can take more than is left.
+            self.set_work += work(node, &values);
+            if self.set_work > SET_WORK_MAX {
+                let (what, found) = ("intervals gone through", self.set_work);
                 self.say(
                     subject,
                     &Defect::TooMany {
                         what,
-                        found: depth,
-                        max: SET_DEPTH_MAX,
+                        found,
+                        max: SET_WORK_MAX,
                     },
                 );
                 return Intervals::EMPTY;
             }
-            values.push((value, depth));
+            let value = self.node(set.family, node, &values, subject);
+            values.push(value);
         }
-        match values.pop() {
-            Some((value, _)) => value,
-            None => {
-                self.say(subject, &Defect::ExpressionEmpty);
-                Intervals::EMPTY
-            }
-        }
+        values.pop().map_or(Intervals::EMPTY, Cow::into_owned)
     }
+}
 
+impl<'a> Validator<'a> {
+    /// The value of a node whose operands are known to be there.
     fn node(
         &mut self,
         family: Family,
-        index: usize,
         node: &SetNode,
-        values: &[(Intervals, usize)],
+        values: &[Cow<'a, Intervals>],
         subject: &str,
-    ) -> Intervals {
-        for &operand in &operands(node) {
-            if operand as usize >= values.len() {
-                self.say(
-                    subject,
-                    &Defect::ExpressionOperand {
-                        node: index,
-                        operand,
-                    },
-                );
-                return Intervals::EMPTY;
-            }
-        }
-        let value = |operand: u32| &values[operand as usize].0;
+    ) -> Cow<'a, Intervals> {
+        let value = |operand: u32| values[operand as usize].as_ref();
         match node {
             SetNode::Elements(elements) => {
-                let addresses = self.elements(elements, subject);
-                addresses.of(family).clone()
+                let AddressSet { ip, ip6 } = self.elements(elements, subject);
+                Cow::Owned(match family {
+                    Family::Ip => ip,
+                    Family::Ip6 => ip6,
+                })
             }
             SetNode::Feed(name) => match self.feeds.get(name) {
-                Some(addresses) => addresses.of(family).clone(),
+                Some(addresses) => Cow::Borrowed(addresses.of(family)),
                 None => {
                     self.say(subject, &Defect::NoSuchFeed { name: name.clone() });
-                    Intervals::EMPTY
+                    Cow::Owned(Intervals::EMPTY)
                 }
             },
-            SetNode::Union(operands) => operands
-                .iter()
-                .flat_map(|&operand| value(operand).iter().copied())
-                .collect(),
-            SetNode::Intersection(operands) => match operands.split_first() {
-                Some((&first, rest)) => rest.iter().fold(value(first).clone(), |both, &operand| {
-                    both.intersection(value(operand))
-                }),
-                None => {
-                    self.say(subject, &Defect::ExpressionEmpty);
-                    Intervals::EMPTY
+            SetNode::Union(operands) => Cow::Owned(
+                operands
+                    .iter()
+                    .flat_map(|&operand| value(operand).iter().copied())
+                    .collect(),
+            ),
+            SetNode::Intersection(operands) => {
+                let mut both = values[operands[0] as usize].clone();
+                for &operand in &operands[1..] {
+                    both = Cow::Owned(both.intersection(value(operand)));
                 }
-            },
-            SetNode::Difference(from, less) => value(*from).difference(value(*less)),
+                both
+            }
+            SetNode::Difference(from, less) => Cow::Owned(value(*from).difference(value(*less))),
         }
     }
+}
 
+/// What is wrong with the form of an expression: looked at before anything is evaluated.
+fn malformed(nodes: &[SetNode]) -> Option<Defect> {
+    let too_many = |what, found, max| Some(Defect::TooMany { what, found, max });
+    if nodes.len() > SET_NODES_MAX {
+        return too_many("nodes in the expression", nodes.len(), SET_NODES_MAX);
+    }
+    let all = nodes.iter().map(|node| operands(node).len()).sum();
+    if all > SET_OPERANDS_MAX {
+        return too_many("operands in the expression", all, SET_OPERANDS_MAX);
+    }
+    let mut depths: Vec<usize> = Vec::with_capacity(nodes.len());
+    for (node, operation) in nodes.iter().enumerate() {
+        let operands = operands(operation);
+        if operands.is_empty() && matches!(operation, SetNode::Intersection(_)) {
+            return Some(Defect::ExpressionEmpty);
+        }
+        let mut depth = 1;
+        for &operand in &*operands {
+            match depths.get(operand as usize) {
+                Some(below) => depth = depth.max(below + 1),
+                None => return Some(Defect::ExpressionOperand { node, operand }),
+            }
+        }
+        if depth > SET_DEPTH_MAX {
+            return too_many("levels in the expression", depth, SET_DEPTH_MAX);
+        }
+        depths.push(depth);
+    }
+    nodes.is_empty().then_some(Defect::ExpressionEmpty)
+}
+
+/// The intervals that evaluating a node goes through.
+fn work(node: &SetNode, values: &[Cow<'_, Intervals>]) -> usize {
+    match node {
+        SetNode::Elements(elements) => elements.len(),
+        SetNode::Feed(_) => 0,
+        SetNode::Union(_) | SetNode::Intersection(_) | SetNode::Difference(..) => operands(node)
+            .iter()
+            .map(|&operand| values[operand as usize].len())
+            .sum(),
+    }
+}
+
+impl Validator<'_> {
     /// Addresses written out.
     pub(super) fn elements(&mut self, elements: &[Element], subject: &str) -> AddressSet {
         let mut intervals: [Vec<Interval>; 2] = [Vec::new(), Vec::new()];
@@ -178,14 +199,11 @@ fn interval(element: &Element) -> Result<(Family, Interval), Defect> {
     }
 }
 
-fn operands(node: &SetNode) -> Vec<u32> {
+/// The positions of a node's operands.
+fn operands(node: &SetNode) -> Cow<'_, [u32]> {
     match node {
-        SetNode::Elements(_) | SetNode::Feed(_) => Vec::new(),
-        SetNode::Union(operands) | SetNode::Intersection(operands) => operands.clone(),
-        SetNode::Difference(from, less) => Vec::from([*from, *less]),
+        SetNode::Elements(_) | SetNode::Feed(_) => Cow::Borrowed(&[]),
+        SetNode::Union(operands) | SetNode::Intersection(operands) => Cow::Borrowed(operands),
+        SetNode::Difference(from, less) => Cow::Owned(Vec::from([*from, *less])),
     }
-}
-
-fn depth_of(values: &[(Intervals, usize)], operand: u32) -> usize {
-    values.get(operand as usize).map_or(0, |(_, depth)| *depth)
 }

@@ -239,7 +239,7 @@ fn jumps_end_and_the_kernel_takes_them() {
     one(&ladder(17, 1), "V012", "chain `in` at hook input", deep);
     check(&ladder(4, 20), &[]);
     let far = "jumps could lead one packet through more than 100000 rules";
-    one(&ladder(5, 20), "V013", "chain `in` at hook input", far);
+    one(&ladder(5, 20), "V013", "chains at hook input", far);
 }
 
 #[test]
