@@ -1,6 +1,8 @@
 //! What the whole-program tests share.
 
 pub mod architecture;
+pub mod guests;
+pub mod judgement;
 pub mod lab;
 pub mod namespace;
 pub mod program;

@@ -1,133 +1,20 @@
 //! The program as its users meet it: what it prints, how it ends, what it leaves behind.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use portreeve_tests::namespace::Namespace;
-use portreeve_tests::program::portreeve;
-use serde_json::Value;
-use tempfile::TempDir;
-
-/// What a run of the program said and how it ended.
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Run {
-    fn of(command: &mut Command) -> Self {
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program starts");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
-    }
-
-    /// The run ended with `code` and told each of `parts` on stderr.
-    #[track_caller]
-    fn fails(&self, code: i32, parts: &[&str]) {
-        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
-        for part in parts {
-            assert!(
-                self.stderr.contains(part),
-                "no `{part}` in:\n{}",
-                self.stderr
-            );
-        }
-        let last = self.stderr.lines().last().unwrap_or_default().trim();
-        assert!(
-            last.starts_with("machine "),
-            "the last line is about the machine: {last}"
-        );
-    }
-
-    #[track_caller]
-    fn succeeds(&self, parts: &[&str]) {
-        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
-        for part in parts {
-            assert!(
-                self.stdout.contains(part),
-                "no `{part}` in:\n{}",
-                self.stdout
-            );
-        }
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).expect("the answer is JSON")
-    }
-}
-
-/// The program with directories of its own.
-struct Subject {
-    program: PathBuf,
-    directory: TempDir,
-}
-
-impl Subject {
-    fn new() -> Self {
-        Self {
-            program: portreeve(),
-            directory: tempfile::tempdir().expect("a temporary directory can be made"),
-        }
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.directory.path().join(file)
-    }
-
-    /// Adds the arguments, and directories that no other test uses.
-    fn with(&self, mut command: Command, arguments: &[&str]) -> Command {
-        command
-            .arg("--state-dir")
-            .arg(self.path("state"))
-            .arg("--cache-dir")
-            .arg(self.path("cache"))
-            .args(arguments);
-        command
-    }
-
-    /// Runs where it has no privilege to lose: no kernel is asked.
-    fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(&mut self.with(Command::new(&self.program), arguments))
-    }
-
-    fn run_in(&self, namespace: &Namespace, arguments: &[&str]) -> Run {
-        Run::of(&mut self.with(namespace.command(&self.program), arguments))
-    }
-
-    /// Runs with a configuration of this text.
-    fn configured(&self, text: &str, arguments: &[&str]) -> Run {
-        let config = self.path("portreeve.toml");
-        fs::write(&config, text).expect("a temporary file can be written");
-        let config = config.to_string_lossy().into_owned();
-        self.run(&[arguments, &["--config", &config]].concat())
-    }
-}
-
-/// A namespace, or the reason on stderr why the test is skipped.
-fn namespace() -> Option<Namespace> {
-    match Namespace::new() {
-        Ok(namespace) => Some(namespace),
-        Err(reason) => {
-            eprintln!("skipped: no network namespace with nftables can be made: {reason}");
-            None
-        }
-    }
-}
+use portreeve_tests::program::{Run, Subject, namespace};
 
 #[test]
 fn plan_works_on_a_fresh_machine_without_anything() {
+    if Path::new("/etc/portreeve/portreeve.toml").exists() {
+        eprintln!("skipped: this machine has a configuration of its own");
+        return;
+    }
     let subject = Subject::new();
-    let mut command = subject.with(Command::new(&subject.program), &["plan"]);
+    let mut command = subject.without_configuration(Command::new(&subject.program), &["plan"]);
     // No `PATH`: no program can be found, and none is needed.
     let run = Run::of(command.env_clear().current_dir("/"));
     run.succeeds(&[
@@ -241,9 +128,9 @@ fn mistakes_in_settings_are_all_named_with_what_is_allowed() {
     subject
         .configured("polcy = \"strict-origin\"\n", &["plan"])
         .fails(3, &["line 1", "`policy`"]);
-    subject
-        .run(&["plan", "--config", "/nonexistent/portreeve.toml"])
-        .fails(3, &["/nonexistent"]);
+    fs::remove_file(subject.path("portreeve.toml")).unwrap();
+    Run::of(&mut subject.with(Command::new(&subject.program), &["plan"]))
+        .fails(3, &["error[C001]", "portreeve.toml"]);
     subject
         .run(&["plan", "--set", "ports=22"])
         .fails(3, &["error[W030]", "ssh-port"]);
@@ -311,7 +198,7 @@ fn apply_without_a_trial_must_be_asked_for() {
     let subject = Subject::new();
     subject
         .run_in(&namespace, &["apply"])
-        .fails(2, &["--no-trial", "unchanged"]);
+        .fails(2, &["error[A001]", "--no-trial", "unchanged"]);
     assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
     assert!(!subject.path("state").exists());
 }
@@ -385,7 +272,7 @@ fn two_at_once_exclude_each_other() {
     other.lock().unwrap();
     subject
         .run_in(&namespace, &["apply", "--no-trial"])
-        .fails(6, &["another portreeve"]);
+        .fails(6, &["error[A009]", "another portreeve"]);
     assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
     drop(other);
     subject
@@ -404,13 +291,15 @@ fn who_may_not_change_the_firewall_is_told_so() {
     // Where the binary is built, another user may not look; where tests keep files, all may.
     let program = subject.path("portreeve");
     fs::copy(&subject.program, &program).unwrap();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    fs::set_permissions(subject.directory.path(), open).unwrap();
+    fs::set_permissions(subject.path(""), PermissionsExt::from_mode(0o777)).unwrap();
     let run = |arguments: &[&str]| {
         Run::of(&mut subject.with(namespace.unprivileged_command(&program), arguments))
     };
     run(&["plan"]).succeeds(&["policy    strict-origin"]);
-    run(&["apply", "--no-trial"]).fails(6, &["not permitted", "run as root", "unchanged"]);
+    run(&["apply", "--no-trial"]).fails(
+        6,
+        &["error[A008]", "not permitted", "run as root", "unchanged"],
+    );
     assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
 }
 
@@ -463,14 +352,46 @@ fn the_program_of_another_directory_is_not_started() {
     let subject = Subject::new();
     let trap = subject.path("nft");
     fs::write(&trap, "#!/bin/sh\ntouch \"$(dirname \"$0\")/sprung\"\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&trap, mode).unwrap();
+    fs::set_permissions(&trap, PermissionsExt::from_mode(0o755)).unwrap();
     let mut command = subject.with(namespace.command(&subject.program), &["check"]);
     let run = Run::of(
         command
-            .env("PATH", subject.directory.path())
+            .env("PATH", subject.path(""))
             .current_dir(Path::new("/")),
     );
     run.succeeds(&["would take the rule set"]);
     assert!(!subject.path("sprung").exists());
+}
+
+#[test]
+fn a_record_that_was_damaged_is_no_drift_and_an_apply_mends_it() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    let apply = || subject.run_in(&namespace, &["apply", "--no-trial"]);
+    apply().succeeds(&["machine   confirmed"]);
+    let transaction = subject.path("state/applied.nft.json");
+    fs::write(&transaction, "{\"nftables\": [{\"surprise\": 1}]}").unwrap();
+    subject
+        .run_in(&namespace, &["status"])
+        .fails(1, &["error[A003]", "apply again"]);
+    apply().succeeds(&["machine   confirmed"]);
+    subject
+        .run_in(&namespace, &["status"])
+        .succeeds(&["in force, as applied"]);
+}
+
+#[test]
+fn a_rule_that_portreeve_could_not_have_written_is_seen_in_its_table() {
+    let Some(namespace) = namespace() else { return };
+    let subject = Subject::new();
+    let apply = || subject.run_in(&namespace, &["apply", "--no-trial"]);
+    apply().succeeds(&["machine   confirmed"]);
+    let rule = "add rule inet portreeve input meta skuid 0 accept\n";
+    namespace.nft(&["-f", "-"], rule).unwrap();
+    subject
+        .run_in(&namespace, &["status"])
+        .fails(8, &["error[A010]", "apply` replaces it"]);
+    apply().succeeds(&["machine   confirmed"]);
+    let listed = namespace.nft(&["list", "ruleset"], "").unwrap();
+    assert!(!listed.contains("skuid"), "{listed}");
 }

@@ -11,8 +11,8 @@ use wasmtime::{Engine, ResourceLimiter, Result, Store, Trap, UpdateDeadline};
 use super::bindings::portreeve::policy::{description, draft, inputs, log, types};
 use super::bindings::{Policy, PolicyPre};
 use super::convert;
-use super::engine::{ANSWER_BYTES, DEADLINE, FUEL, INSTANCES, LOG_BYTES, LOG_CALLS};
-use super::engine::{MEMORY_BYTES, TABLE_ELEMENTS};
+use super::engine::{ANSWER_BYTES, DEADLINE, FUEL, FUEL_UNWATCHED, INSTANCES};
+use super::engine::{LOG_BYTES, LOG_CALLS, MEMORY_BYTES, TABLE_ELEMENTS};
 use super::error::{Cause, Limit};
 use super::log::{Level, Log, LogLine};
 
@@ -39,31 +39,46 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
     Ok(linker)
 }
 
+/// What a call gives, or why it gave nothing, with what the guest had said until then.
+type Evaluated<T> = std::result::Result<Outcome<T>, (Cause, Vec<LogLine>)>;
+
 /// Runs `call` on a new instance.
+///
+/// Most policies are done before a thread that watches the clock could even start. So the first
+/// try has little fuel and no watch; one that needs more fuel starts again, watched.
 pub(super) fn evaluate<T>(
     pre: &PolicyPre<State>,
-    call: impl FnOnce(&Policy, &mut Store<State>) -> Result<T>,
-) -> std::result::Result<Outcome<T>, (Cause, Vec<LogLine>)> {
-    let engine = pre.engine();
-    let mut store = store(engine);
-    let answer = watched(engine, || {
-        let policy = pre.instantiate(&mut store)?;
-        call(&policy, &mut store)
-    });
-    let fuel_left = store.get_fuel().unwrap_or_default();
-    let state = store.into_data();
-    match answer {
-        Ok(Ok(answer)) => Ok(Outcome {
-            answer,
-            log: state.log.lines,
-            fuel_used: FUEL - fuel_left,
-        }),
-        Ok(Err(error)) => Err((cause(&error, &state), state.log.lines)),
-        Err(error) => Err((Cause::NoWatch(error), Vec::new())),
+    call: impl Fn(&Policy, &mut Store<State>) -> Result<T>,
+) -> Evaluated<T> {
+    match attempt(pre, FUEL_UNWATCHED, &call) {
+        Err((Cause::Limit(Limit::Fuel), _)) => watched(pre.engine(), || attempt(pre, FUEL, &call)),
+        done => done,
     }
 }
 
-fn store(engine: &Engine) -> Store<State> {
+/// Runs `call` on a new instance that gets so much fuel.
+fn attempt<T>(
+    pre: &PolicyPre<State>,
+    fuel: u64,
+    call: impl Fn(&Policy, &mut Store<State>) -> Result<T>,
+) -> Evaluated<T> {
+    let mut store = store(pre.engine(), fuel);
+    let answer = pre
+        .instantiate(&mut store)
+        .and_then(|policy| call(&policy, &mut store));
+    let fuel_left = store.get_fuel().unwrap_or_default();
+    let state = store.into_data();
+    match answer {
+        Ok(answer) => Ok(Outcome {
+            answer,
+            log: state.log.lines,
+            fuel_used: fuel - fuel_left,
+        }),
+        Err(error) => Err((cause(&error, &state), state.log.lines)),
+    }
+}
+
+fn store(engine: &Engine, fuel: u64) -> Store<State> {
     let state = State {
         log: Log::default(),
         memory_bytes: 0,
@@ -73,7 +88,7 @@ fn store(engine: &Engine) -> Store<State> {
     let mut store = Store::new(engine, state);
     store.limiter(|state| state);
     store
-        .set_fuel(FUEL)
+        .set_fuel(fuel)
         .expect("the configuration switches fuel on");
     store.set_hostcall_fuel(ANSWER_BYTES);
     store.set_epoch_deadline(1);
@@ -90,17 +105,20 @@ fn store(engine: &Engine) -> Store<State> {
 }
 
 /// Runs the guest while a thread waits for it or for the deadline, whichever comes first.
-fn watched<T>(engine: &Engine, guest: impl FnOnce() -> T) -> std::io::Result<T> {
+fn watched<T>(engine: &Engine, guest: impl FnOnce() -> Evaluated<T>) -> Evaluated<T> {
     let (ended, wait) = channel::<()>();
     thread::scope(|scope| {
-        thread::Builder::new().spawn_scoped(scope, move || {
+        let watch = thread::Builder::new().spawn_scoped(scope, move || {
             if wait.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
                 engine.increment_epoch();
             }
-        })?;
+        });
+        if let Err(error) = watch {
+            return Err((Cause::NoWatch(error), Vec::new()));
+        }
         let result = guest();
         drop(ended);
-        Ok(result)
+        result
     })
 }
 

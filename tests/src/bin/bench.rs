@@ -165,11 +165,18 @@ impl Bench {
             .into_iter()
             .find(|path| Path::new(path).is_file())
             .context("nft is not installed")?;
-        Ok(Self {
+        let bench = Self {
             portreeve,
             nft: nft.to_owned(),
             directory: tempfile::tempdir()?,
-        })
+        };
+        // Empty: what this machine has in `/etc` is not measured.
+        fs::write(bench.config(), "")?;
+        Ok(bench)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.path("portreeve.toml")
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -177,8 +184,9 @@ impl Bench {
     }
 
     fn portreeve(&self, words: &[&str]) -> Contender {
-        let state = self.path("state");
-        let options = ["--state-dir", &state.to_string_lossy()].map(str::to_owned);
+        let (state, config) = (self.path("state"), self.config());
+        let (state, config) = (state.to_string_lossy(), config.to_string_lossy());
+        let options = ["--state-dir", &state, "--config", &config].map(str::to_owned);
         let words = words.iter().map(|word| (*word).to_owned());
         Contender::new(
             [self.portreeve.clone()]
@@ -192,7 +200,8 @@ impl Bench {
     fn against_nft(&self) -> Result<Vec<Figure>> {
         let text = self.path("rules.nft");
         let rules = Command::new(&self.portreeve)
-            .args(["plan", "--format", "nft"])
+            .args(["plan", "--format", "nft", "--config"])
+            .arg(self.config())
             .output()?;
         ensure!(rules.status.success(), "plan --format nft failed");
         // As portreeve does it: one transaction that replaces the table and nothing else.
@@ -230,10 +239,10 @@ impl Bench {
     }
 
     /// What the policy takes to decide.
-    fn fuel(&self, config: &Path) -> Result<serde_json::Value> {
+    fn fuel(&self) -> Result<serde_json::Value> {
         let mut plan = Command::new(&self.portreeve);
         plan.args(["plan", "--format", "json", "--config"])
-            .arg(config);
+            .arg(self.config());
         let plan: serde_json::Value = serde_json::from_slice(&plan.output()?.stdout)?;
         Ok(plan["plan"]["policy"]["fuel_used"].clone())
     }
@@ -242,13 +251,12 @@ impl Bench {
     fn large_feed(&self, prefixes: u32, seconds: f64, megabytes: f64) -> Result<Vec<Figure>> {
         let list = self.path("feed.txt");
         fs::write(&list, feed(prefixes))?;
-        let config = self.path("portreeve.toml");
         fs::write(
-            &config,
+            self.config(),
             format!("[feeds.cloudflare]\nsource = \"file:{}\"\n", list.display()),
         )?;
-        let contender = self.portreeve(&["plan", "--config", &config.to_string_lossy()]);
-        eprintln!("{prefixes} prefixes: {} units of fuel", self.fuel(&config)?);
+        let contender = self.portreeve(&["plan"]);
+        eprintln!("{prefixes} prefixes: {} units of fuel", self.fuel()?);
         let runs: Vec<Cost> = (0..LARGE_ROUNDS)
             .map(|_| contender.run())
             .collect::<Result<_>>()?;
