@@ -12,6 +12,7 @@ use portreeve_model::description::{Description, FeedSpec};
 use portreeve_model::diagnostic::Quoted;
 use portreeve_model::inputs::{Feed, Inputs};
 use portreeve_model::packet::Packet;
+use portreeve_model::ruleset::Reject;
 use portreeve_model::validate::Feeds;
 use serde::Deserialize;
 use toml::Spanned;
@@ -103,8 +104,14 @@ pub struct Case {
     pub verdict: ExpectedVerdict,
     /// The label of the rule that decides, or `chain policy`.
     pub by: Option<String>,
+    /// What `reject` tells the sender.
+    pub reject: Option<Reject>,
     /// Whether a line about it is logged.
     pub log: Option<Logging>,
+    /// Every `limit` that it meets, in nft's words, as in a snapshot: no packet shows a number.
+    pub limit: Option<String>,
+    /// Every `log` that it meets, in nft's words, as in a snapshot.
+    pub log_line: Option<String>,
     /// What somebody loses when it comes out otherwise.
     pub why: String,
 }
@@ -147,14 +154,14 @@ impl fmt::Display for ExpectedVerdict {
 ///
 /// assert_eq!(Logging::Limited.to_string(), "limited");
 /// ```
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
 #[serde(rename_all = "lowercase")]
 pub enum Logging {
     /// No rule with a `log` statement matches.
     Never,
-    /// One does, and a limit decides whether it logs.
+    /// One does, but a limit comes before it and may hold the line back.
     Limited,
-    /// One does, without a limit.
+    /// One does, and no limit comes before it.
     Always,
 }
 
@@ -228,12 +235,15 @@ struct WrittenFiles {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WrittenCase {
     packet: Spanned<String>,
     verdict: ExpectedVerdict,
     by: Option<String>,
+    reject: Option<Spanned<String>>,
     log: Option<Logging>,
+    limit: Option<String>,
+    log_line: Option<String>,
     why: String,
 }
 
@@ -453,13 +463,42 @@ impl Reader<'_> {
             let message = "`why` is empty; say what somebody loses when it comes out otherwise";
             return Err(self.error(&case.packet, message.to_owned()));
         }
+        let reject = case
+            .reject
+            .as_ref()
+            .map(|kind| self.reject(kind, case.verdict));
         Ok(Case {
             line: self.line(case.packet.span().start),
             packet,
             verdict: case.verdict,
             by: case.by,
+            reject: reject.transpose()?,
             log: case.log,
+            limit: case.limit,
+            log_line: case.log_line,
             why: case.why,
+        })
+    }
+
+    fn reject(
+        &self,
+        kind: &Spanned<String>,
+        verdict: ExpectedVerdict,
+    ) -> Result<Reject, CaseError> {
+        if matches!(verdict, ExpectedVerdict::Accept | ExpectedVerdict::Drop) {
+            let message = format!("with the verdict {verdict} nobody is told; remove `reject`");
+            return Err(self.error(kind, message));
+        }
+        let found = kind.get_ref();
+        let known = Reject::ALL
+            .into_iter()
+            .find(|known| known.keyword() == found);
+        known.ok_or_else(|| {
+            let known = Reject::ALL.map(Reject::keyword).join(", ");
+            self.error(
+                kind,
+                format!("reject: found {}, allowed is {known}", Quoted(found)),
+            )
         })
     }
 }
@@ -540,13 +579,33 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_of_reject_is_one_that_nft_knows() {
+        let case = |verdict: &str, kind: &str| {
+            format!(
+                "feeds.cdn = []\n[[case]]\npacket = 'tcp ::1 > [::1]:22'\nverdict = '{verdict}'\n\
+                 reject = '{kind}'\nwhy = 'x'"
+            )
+        };
+        check(
+            &case("reject", "reset"),
+            "a.toml:5: reject: found `reset`, allowed is icmpx type port-unreachable, icmpx type \
+             admin-prohibited, icmpx type host-unreachable, icmpx type no-route, tcp reset",
+        );
+        check(
+            &case("drop", "tcp reset"),
+            "a.toml:5: with the verdict drop nobody is told; remove `reject`",
+        );
+    }
+
+    #[test]
     fn a_misspelt_key_does_not_make_a_case_pass() {
         let case = |key: &str, packet: &str| {
             format!("feeds.cdn = []\n[[case]]\npacket = '{packet}'\nverdict = 'drop'\n{key} = 'x'")
         };
         check(
             &case("wy", "tcp ::1 > [::1]:22"),
-            "a.toml:5: unknown field `wy`, expected one of `packet`, `verdict`, `by`, `log`, `why`",
+            "a.toml:5: unknown field `wy`, expected one of `packet`, `verdict`, `by`, \
+             `reject`, `log`, `limit`, `log-line`, `why`",
         );
         check(
             &case("why", "tcp ::1 > ::1"),

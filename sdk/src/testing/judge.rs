@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use portreeve_model::draft::Draft;
 use portreeve_model::evaluate::{Decider, Evaluation, Fate, HookVerdict, StepResult, evaluate};
 use portreeve_model::packet::Packet;
-use portreeve_model::ruleset::{Ruleset, Statement};
+use portreeve_model::ruleset::{Limit, Reject, Ruleset, Statement, Verdict};
 use portreeve_model::validate::validate;
 
 use super::{Case, CaseFile, Expected, ExpectedVerdict, Logging};
@@ -108,33 +108,54 @@ pub(super) fn holds(cases: &[Case], ruleset: &Ruleset) -> bool {
 /// What is wrong with the case, and on which line it stands.
 fn wrong(case: &Case, ruleset: &Ruleset) -> Option<(usize, String)> {
     let evaluation = evaluate(ruleset, &case.packet);
-    let (verdict, log) = (verdict_of(&evaluation), logging_of(&evaluation, ruleset));
-    let by = |fate: &Fate| {
-        case.by
-            .as_ref()
-            .is_none_or(|label| *label == decider(&fate.by))
+    let (fates, way) = (&evaluation.fates, Way::of(&evaluation, ruleset));
+    let verdict = verdict_of(&evaluation);
+    let decides = |fate: &Fate| {
+        let by = case.by.as_ref();
+        by.is_none_or(|label| *label == decider(&fate.by))
+            && case.reject.is_none_or(|kind| fate.reject == Some(kind))
     };
     let decided = match case.verdict {
-        ExpectedVerdict::Maybe => evaluation.fates.iter().any(by),
-        _ => evaluation.fates.iter().all(by),
+        ExpectedVerdict::Maybe => fates.iter().any(decides),
+        _ => fates.iter().all(decides),
     };
-    let logged = case.log.is_none_or(|expected| expected == log);
-    if verdict == case.verdict && decided && logged {
+    let met = case.log.is_none_or(|log| log == way.logging)
+        && case
+            .limit
+            .as_ref()
+            .is_none_or(|limit| *limit == way.limits())
+        && case
+            .log_line
+            .as_ref()
+            .is_none_or(|line| *line == way.lines());
+    if verdict == case.verdict && decided && met {
         return None;
     }
+    let kind = |fate: &Fate| fate.reject.map_or("nothing", Reject::keyword);
+    let each = |text: &dyn Fn(&Fate) -> String| {
+        let texts: Vec<_> = fates.iter().map(text).collect();
+        texts.join(" or ")
+    };
     let mut expected = case.verdict.to_string();
+    let mut found = format!("{verdict}, by {}", each(&|fate| decider(&fate.by)));
     if let Some(label) = &case.by {
         expected += &format!(", by {label}");
     }
-    let deciders: Vec<_> = evaluation
-        .fates
-        .iter()
-        .map(|fate| decider(&fate.by))
-        .collect();
-    let mut found = format!("{verdict}, by {}", deciders.join(" or "));
+    if let Some(wanted) = case.reject {
+        expected += &format!(", with {}", wanted.keyword());
+        found += &format!(", with {}", each(&|fate| kind(fate).to_owned()));
+    }
     if let Some(wanted) = case.log {
         expected += &format!(", logged {wanted}");
-        found += &format!(", logged {log}");
+        found += &format!(", logged {}", way.logging);
+    }
+    if let Some(wanted) = &case.limit {
+        expected += &format!(", limit `{wanted}`");
+        found += &format!(", limit `{}`", way.limits());
+    }
+    if let Some(wanted) = &case.log_line {
+        expected += &format!(", log line `{wanted}`");
+        found += &format!(", log line `{}`", way.lines());
     }
     let message = format!(
         "{}\n  expected  {expected}\n  found     {found}\n  why       {}\n  walk      {}",
@@ -161,24 +182,64 @@ fn verdict_of(evaluation: &Evaluation) -> ExpectedVerdict {
     }
 }
 
-/// Whether a line is logged on the way.
-pub(super) fn logging_of(evaluation: &Evaluation, ruleset: &Ruleset) -> Logging {
-    let mut logging = Logging::Never;
-    for step in &evaluation.walk {
-        let rule = ruleset
-            .chain(&step.rule.chain)
-            .map(|chain| &chain.rules()[step.rule.index]);
-        let logs = |s: &Statement| matches!(s, Statement::Log { .. });
-        if !rule.is_some_and(|rule| rule.statements().iter().any(logs)) {
-            continue;
+/// What a packet meets on its way besides what decides about it.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Way {
+    logging: Logging,
+    limits: Vec<Limit>,
+    /// The log statements, as nft writes them.
+    lines: Vec<String>,
+}
+
+impl Way {
+    pub(super) fn of(evaluation: &Evaluation, ruleset: &Ruleset) -> Self {
+        let (logging, limits, lines) = (Logging::Never, Vec::new(), Vec::new());
+        let mut way = Self {
+            logging,
+            limits,
+            lines,
+        };
+        // Whether a limit in an earlier rule decided that the packet comes this far.
+        let mut depends = false;
+        for step in &evaluation.walk {
+            if matches!(step.result, StepResult::Failed(_)) {
+                continue;
+            }
+            let chain = ruleset.chain(&step.rule.chain);
+            let chain = chain.expect("evaluated: the chain exists");
+            let mut limited = depends;
+            for statement in chain.rules()[step.rule.index].statements() {
+                match statement {
+                    Statement::Limit(limit) => {
+                        limited = true;
+                        way.limits.push(*limit);
+                    }
+                    // Only a limit that stands before it holds a line back.
+                    Statement::Log { .. } => {
+                        let logs = if limited {
+                            Logging::Limited
+                        } else {
+                            Logging::Always
+                        };
+                        way.logging = way.logging.max(logs);
+                        way.lines.push(statement.to_string());
+                    }
+                    Statement::Counter | Statement::Verdict(Verdict::Continue) => {}
+                    Statement::Reject(_) | Statement::Verdict(_) => depends = limited,
+                }
+            }
         }
-        match step.result {
-            StepResult::Failed(_) => {}
-            StepResult::Matched => return Logging::Always,
-            StepResult::MayMatch => logging = Logging::Limited,
-        }
+        way
     }
-    logging
+
+    fn limits(&self) -> String {
+        let texts: Vec<_> = self.limits.iter().map(Limit::to_string).collect();
+        texts.join(", ")
+    }
+
+    fn lines(&self) -> String {
+        self.lines.join(", ")
+    }
 }
 
 /// Who decided, as a case file says it.
@@ -225,4 +286,35 @@ pub fn walk(ruleset: &Ruleset, packet: &Packet) -> Vec<String> {
         )
     };
     evaluation.walk.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use portreeve_model::validate::Feeds;
+
+    use super::*;
+    use crate::{Chain, ChainPolicy, LogLevel, Rule, TimeUnit, draft, rule};
+
+    #[track_caller]
+    fn check(rules: impl IntoIterator<Item = Rule>, expected: Logging) {
+        let draft = draft([Chain::input(ChainPolicy::Drop).rules(rules)]);
+        let ruleset = validate(&draft, &Feeds::default()).unwrap();
+        let packet = "tcp 192.0.2.7 > 192.0.2.1:22".parse().unwrap();
+        let way = Way::of(&evaluate(&ruleset, &packet), &ruleset);
+        assert_eq!(way.logging, expected);
+    }
+
+    #[test]
+    fn only_a_limit_that_comes_first_holds_a_line_back() {
+        let first = rule("limit, log").limit_rate(10, TimeUnit::Minute, 5);
+        let first = first.log("x: ", LogLevel::Info).continue_();
+        check([first], Logging::Limited);
+        let last = rule("log, limit").log("x: ", LogLevel::Info);
+        let last = last.limit_rate(10, TimeUnit::Minute, 5).continue_();
+        check([last], Logging::Always);
+        let earlier = rule("some").limit_rate(10, TimeUnit::Minute, 5).accept();
+        let log = || rule("log").log("x: ", LogLevel::Info).continue_();
+        check([earlier, log()], Logging::Limited);
+        check([log()], Logging::Always);
+    }
 }

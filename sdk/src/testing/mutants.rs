@@ -1,14 +1,14 @@
 //! Mutants: drafts that are wrong by one step.
 
-use std::ops::RangeInclusive;
+mod rule;
+mod values;
 
-use portreeve_model::address::{Family, address_bits};
-use portreeve_model::draft::{
-    AddressOperand, Draft, Element, Match, Rule, SetNode, Statement, Test,
-};
-use portreeve_model::packet::CtState;
+use portreeve_model::address::Family;
+use portreeve_model::draft::{Draft, Element, Rule, SetNode, Test};
 use portreeve_model::ruleset::{ChainPolicy, Ruleset};
 use portreeve_model::validate::{Feeds, validate};
+
+use self::rule::rule_mutants;
 
 /// A draft that is wrong by one step.
 ///
@@ -32,8 +32,9 @@ pub struct Mutant {
 }
 
 /// Every draft that is wrong by one step: a rule, a match, a value or a statement removed, a
-/// range or a set wider or narrower by one, a match negated, a verdict or a chain policy turned
-/// round, two neighbouring rules swapped.
+/// range or a set wider or narrower by one, a match negated, a rule kept to one family, a verdict
+/// or a chain policy turned round, another kind of `reject`, another number in a `limit`, another
+/// line in the log, another way to or from a chain, two neighbouring rules swapped.
 ///
 /// ```
 /// use portreeve_model::validate::Feeds;
@@ -69,6 +70,12 @@ impl Mutants<'_> {
     }
 
     fn chains(&mut self) {
+        let regular = self
+            .draft
+            .chains
+            .iter()
+            .filter(|chain| chain.base.is_none());
+        let targets: Vec<_> = regular.map(|chain| chain.name.clone()).collect();
         for (at, chain) in self.draft.chains.iter().enumerate() {
             if let Some(base) = chain.base {
                 let policy = match base.policy {
@@ -86,7 +93,7 @@ impl Mutants<'_> {
                 self.add(format!("{name}: removed"), |draft| {
                     draft.chains[at].rules.remove(place);
                 });
-                for (change, changed) in rule_mutants(rule) {
+                for (change, changed) in rule_mutants(rule, &targets) {
                     self.add(format!("{name}: {change}"), |draft| {
                         draft.chains[at].rules[place] = changed;
                     });
@@ -96,11 +103,11 @@ impl Mutants<'_> {
         }
     }
 
-    /// Neighbours that decide differently, the other way round.
+    /// Neighbours that do not do the same, the other way round.
     fn swaps(&mut self, at: usize) {
         let chain = &self.draft.chains[at];
         for (place, pair) in chain.rules.windows(2).enumerate() {
-            if pair[0].statements.last() == pair[1].statements.last() {
+            if pair[0].statements == pair[1].statements {
                 continue;
             }
             let (first, second) = (subject(&pair[0]), subject(&pair[1]));
@@ -110,6 +117,10 @@ impl Mutants<'_> {
     }
 
     /// Each set, wider or narrower by one address at each end of each of its intervals.
+    ///
+    /// Intervals that the policy writes out have a name each, so each needs a case. Those of a
+    /// feed share one for each end: what is in a feed changes from day to day and is no choice of
+    /// the policy, so one of them shows that the set is used.
     fn sets(&mut self, ruleset: &Ruleset) {
         for (at, set) in self.draft.sets.iter().enumerate() {
             let valid = ruleset
@@ -119,7 +130,14 @@ impl Mutants<'_> {
             let elements = valid
                 .map(|valid| valid.elements().clone())
                 .unwrap_or_default();
-            for interval in &elements {
+            let of_feed = |node: &SetNode| matches!(node, SetNode::Feed(_));
+            let of_feed = set.expression.iter().any(of_feed);
+            for (number, interval) in (1..).zip(&elements) {
+                let which = if of_feed {
+                    "an interval".to_owned()
+                } else {
+                    format!("interval {number}")
+                };
                 let (first, last) = (interval.first(), interval.last());
                 let below = first.checked_sub(1);
                 let above = last.checked_add(1).filter(|next| *next <= set.family.max());
@@ -131,7 +149,7 @@ impl Mutants<'_> {
                 ];
                 for (step, address, wider) in steps {
                     let Some(address) = address else { continue };
-                    let name = format!("set `{}`: an interval {step}", set.name);
+                    let name = format!("set `{}`: {which} {step}", set.name);
                     let family = set.family;
                     self.add(name, |draft| {
                         changed_by_one(&mut draft.sets[at].expression, family, address, wider);
@@ -172,208 +190,54 @@ fn subject(rule: &Rule) -> String {
     }
 }
 
-/// The rule, wrong by one step in each way.
-fn rule_mutants(rule: &Rule) -> Vec<(String, Rule)> {
-    let mut found = Vec::new();
-    let mut add = |name: String, change: &dyn Fn(&mut Rule)| {
-        let mut changed = rule.clone();
-        change(&mut changed);
-        found.push((name, changed));
-    };
-    for (at, condition) in rule.matches.iter().enumerate() {
-        let field = field_name(&condition.test);
-        add(format!("without {field}"), &|rule| {
-            drop(rule.matches.remove(at))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Chain, Reject, draft, feed, rule};
+
+    fn names(draft: &Draft) -> Vec<String> {
+        let cdn = ["192.0.2.0/24", "198.51.100.0/24"].map(|prefix| prefix.parse().unwrap());
+        let feeds = Feeds::from_iter([("cdn".to_owned(), cdn.into_iter().collect())]);
+        let found = mutants(draft, &feeds).into_iter();
+        found.map(|mutant| mutant.name).collect()
+    }
+
+    #[test]
+    fn each_interval_that_a_policy_writes_out_needs_a_case() {
+        let web = rule("web").saddr(feed("cdn")).tcp_dport(443).accept();
+        let mut draft = draft([Chain::input(ChainPolicy::Drop).rule(web)]);
+        let (set, step) = (draft.sets[0].name.clone(), "without its last address");
+        let found = names(&draft);
+        assert!(found.contains(&format!("set `{set}`: an interval {step}")));
+        let ends = ["192.0.2.0", "198.51.100.0"].map(|first| Element::Prefix {
+            address: first.parse().unwrap(),
+            length: 24,
         });
-        add(format!("{field} negated"), &|rule| {
-            rule.matches[at].negated = !condition.negated;
-        });
-        for (change, test) in test_mutants(&condition.test) {
-            add(format!("{field} {change}"), &|rule| {
-                let (negated, test) = (condition.negated, test.clone());
-                rule.matches[at] = Match { negated, test };
-            });
+        draft.sets[0].expression = vec![SetNode::Elements(ends.to_vec())];
+        let found = names(&draft);
+        assert!(found.contains(&format!("set `{set}`: interval 1 {step}")));
+        assert!(found.contains(&format!("set `{set}`: interval 2 {step}")));
+    }
+
+    #[test]
+    fn a_rule_does_all_that_it_says_or_a_mutant_shows() {
+        let reset = rule("reset").meta_l4proto(6).reject(Reject::TcpReset);
+        let way = rule("way").jump("web");
+        let input = Chain::input(ChainPolicy::Drop).rule(reset).rule(way);
+        let regular = ["web", "mail"].map(|name| Chain::regular(name).rule(rule("back").return_()));
+        let found = names(&draft([input].into_iter().chain(regular)));
+        for expected in [
+            "rule `reset` in chain `input`: rejects with icmpx type no-route",
+            "rule `way` in chain `input`: leads to chain `mail`",
+            "rule `way` in chain `input`: goes to",
+            "rule `way` in chain `input`: for ip6 only",
+            "rule `back` in chain `web`: continues",
+            "rule `reset` and rule `way` in chain `input`: swapped",
+        ] {
+            assert!(
+                found.contains(&expected.to_owned()),
+                "{expected}: {found:#?}"
+            );
         }
     }
-    for (at, statement) in rule.statements.iter().enumerate() {
-        match statement {
-            Statement::Limit(_) => add("without its limit".to_owned(), &|rule| {
-                rule.statements.remove(at);
-            }),
-            Statement::Log { .. } => add("without its log".to_owned(), &|rule| {
-                rule.statements.remove(at);
-            }),
-            Statement::Accept => add("drops".to_owned(), &|rule| {
-                rule.statements[at] = Statement::Drop;
-            }),
-            Statement::Drop => add("accepts".to_owned(), &|rule| {
-                rule.statements[at] = Statement::Accept;
-            }),
-            Statement::Reject(_) => {
-                add("accepts".to_owned(), &|rule| {
-                    rule.statements[at] = Statement::Accept
-                });
-                add("drops".to_owned(), &|rule| {
-                    rule.statements[at] = Statement::Drop
-                });
-            }
-            // A counter decides nothing; a way to another chain is wrong when it is removed.
-            Statement::Counter
-            | Statement::Continue
-            | Statement::Return
-            | Statement::Jump(_)
-            | Statement::Goto(_) => {}
-        }
-    }
-    found
-}
-
-const fn field_name(test: &Test) -> &'static str {
-    match test {
-        Test::Iifname(_) => "iifname",
-        Test::Oifname(_) => "oifname",
-        Test::Nfproto(_) => "meta nfproto",
-        Test::Saddr(..) => "saddr",
-        Test::Daddr(..) => "daddr",
-        Test::HopLimit(..) => "hop limit",
-        Test::L4proto(_) => "meta l4proto",
-        Test::Sport(..) => "sport",
-        Test::Dport(..) => "dport",
-        Test::IcmpType(..) => "icmp type",
-        Test::CtState(_) => "ct state",
-    }
-}
-
-/// The test with one value more or less.
-fn test_mutants(test: &Test) -> Vec<(String, Test)> {
-    let named = |changes: Vec<(String, Vec<RangeInclusive<u8>>)>,
-                 make: &dyn Fn(Vec<RangeInclusive<u8>>) -> Test| {
-        let made = changes
-            .into_iter()
-            .map(|(name, ranges)| (name, make(ranges)));
-        made.collect::<Vec<_>>()
-    };
-    match test {
-        Test::HopLimit(family, ranges) => named(byte_mutants(ranges), &|ranges| {
-            Test::HopLimit(*family, ranges)
-        }),
-        Test::L4proto(ranges) => named(byte_mutants(ranges), &Test::L4proto),
-        Test::IcmpType(family, ranges) => named(byte_mutants(ranges), &|ranges| {
-            Test::IcmpType(*family, ranges)
-        }),
-        Test::Sport(protocol, ranges) => port_mutants(ranges)
-            .into_iter()
-            .map(|(name, ranges)| (name, Test::Sport(*protocol, ranges)))
-            .collect(),
-        Test::Dport(protocol, ranges) => port_mutants(ranges)
-            .into_iter()
-            .map(|(name, ranges)| (name, Test::Dport(*protocol, ranges)))
-            .collect(),
-        Test::CtState(states) => state_mutants(states),
-        Test::Saddr(family, AddressOperand::Elements(elements)) => {
-            element_mutants(*family, elements)
-                .into_iter()
-                .map(|(name, list)| (name, Test::Saddr(*family, AddressOperand::Elements(list))))
-                .collect()
-        }
-        Test::Daddr(family, AddressOperand::Elements(elements)) => {
-            element_mutants(*family, elements)
-                .into_iter()
-                .map(|(name, list)| (name, Test::Daddr(*family, AddressOperand::Elements(list))))
-                .collect()
-        }
-        Test::Saddr(_, AddressOperand::Set(_))
-        | Test::Daddr(_, AddressOperand::Set(_))
-        | Test::Iifname(_)
-        | Test::Oifname(_)
-        | Test::Nfproto(_) => Vec::new(),
-    }
-}
-
-fn state_mutants(states: &[CtState]) -> Vec<(String, Test)> {
-    let change = |state: CtState| {
-        let mut changed: Vec<_> = states.iter().copied().filter(|s| *s != state).collect();
-        if changed.len() == states.len() {
-            changed.push(state);
-            (format!("with {}", state.keyword()), Test::CtState(changed))
-        } else {
-            (
-                format!("without {}", state.keyword()),
-                Test::CtState(changed),
-            )
-        }
-    };
-    CtState::ALL.into_iter().map(change).collect()
-}
-
-fn byte_mutants(ranges: &[RangeInclusive<u8>]) -> Vec<(String, Vec<RangeInclusive<u8>>)> {
-    let wide = ranges
-        .iter()
-        .map(|r| (u128::from(*r.start()), u128::from(*r.end())));
-    let narrow = |(first, last): (u128, u128)| first as u8..=last as u8;
-    range_mutants(&wide.collect::<Vec<_>>(), u8::MAX.into())
-        .into_iter()
-        .map(|(name, ranges)| (name, ranges.into_iter().map(narrow).collect()))
-        .collect()
-}
-
-fn port_mutants(ranges: &[RangeInclusive<u16>]) -> Vec<(String, Vec<RangeInclusive<u16>>)> {
-    let wide = ranges
-        .iter()
-        .map(|r| (u128::from(*r.start()), u128::from(*r.end())));
-    let narrow = |(first, last): (u128, u128)| first as u16..=last as u16;
-    range_mutants(&wide.collect::<Vec<_>>(), u16::MAX.into())
-        .into_iter()
-        .map(|(name, ranges)| (name, ranges.into_iter().map(narrow).collect()))
-        .collect()
-}
-
-fn element_mutants(family: Family, elements: &[Element]) -> Vec<(String, Vec<Element>)> {
-    let ends = |element: &Element| match *element {
-        Element::Prefix { address, length } => {
-            let host = match family.bits().saturating_sub(length) {
-                0 => 0,
-                bits => u128::MAX >> (128 - u32::from(bits)),
-            };
-            (address_bits(address) & !host, address_bits(address) | host)
-        }
-        Element::Range { first, last } => (address_bits(first), address_bits(last)),
-    };
-    let element = |(first, last)| Element::Range {
-        first: family.address(first),
-        last: family.address(last),
-    };
-    let ranges: Vec<_> = elements.iter().map(ends).collect();
-    range_mutants(&ranges, family.max())
-        .into_iter()
-        .map(|(name, ranges)| (name, ranges.into_iter().map(element).collect()))
-        .collect()
-}
-
-/// The ranges with one of them wider or narrower by one at one end, or gone.
-fn range_mutants(ranges: &[(u128, u128)], max: u128) -> Vec<(String, Vec<(u128, u128)>)> {
-    let mut found = Vec::new();
-    for (at, &(first, last)) in ranges.iter().enumerate() {
-        let mut add = |name: &str, range: Option<(u128, u128)>| {
-            let mut changed = ranges.to_vec();
-            match range {
-                Some(range) => changed[at] = range,
-                None => drop(changed.remove(at)),
-            }
-            found.push((format!("range {} {name}", at + 1), changed));
-        };
-        if first > 0 {
-            add("wider at its first value", Some((first - 1, last)));
-        }
-        if last < max {
-            add("wider at its last value", Some((first, last + 1)));
-        }
-        if first < last {
-            add("without its first value", Some((first + 1, last)));
-            add("without its last value", Some((first, last - 1)));
-        } else if ranges.len() > 1 {
-            add("gone", None);
-        }
-    }
-    found
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::Path;
 
 use portreeve_model::draft::Draft;
-use portreeve_model::evaluate::evaluate;
+use portreeve_model::evaluate::{HookVerdict, evaluate};
 use portreeve_model::packet::Packet;
-use portreeve_model::ruleset::Ruleset;
+use portreeve_model::ruleset::{Reject, Ruleset};
 use portreeve_model::validate::validate;
 
 use super::{CaseFile, Expected, case_files, judge, lattice, mutants};
@@ -66,6 +66,9 @@ enum Outcome {
 }
 
 /// Makes sure that for each mutant of what `P` drafts, some case in `dir` fails.
+///
+/// A case states whatever a mutant can change: `verdict`, `by` and `log`, the kind of `reject`,
+/// and, for what no packet shows, `limit` and `log-line` as nft writes them.
 ///
 /// A mutant is killed when any file's cases kill it: `otherwise = "reject"` can show faults of
 /// the reject rules, and other files those of the chain policy.
@@ -155,36 +158,30 @@ fn look_again(file: &CaseFile, draft: &Draft, outcomes: &mut BTreeMap<String, Ou
     let Ok(original) = validate(draft, &file.feeds) else {
         return;
     };
+    let mut boundaries = None;
     for mutant in mutants(draft, &file.feeds) {
         let known = outcomes.get_mut(&mutant.name);
         let Some(known) = known.filter(|outcome| **outcome == Outcome::Harmless) else {
             continue;
         };
+        let packets = boundaries.get_or_insert_with(|| lattice(&original, &[]));
         let mutated = validate(&mutant.draft, &file.feeds);
-        if mutated.is_ok_and(|mutated| !alike(&original, &mutated)) {
+        let does_harm = |mutated: Ruleset| {
+            let own = lattice(&mutated, &[]);
+            let mut packets = packets.iter().chain(&own);
+            packets.any(|packet| does(&original, packet) != does(&mutated, packet))
+        };
+        if mutated.is_ok_and(does_harm) {
             *known = Outcome::Alive;
         }
     }
 }
 
-/// Whether both do the same to every boundary packet of either, whoever decides: a value too much
-/// does no harm when an earlier rule has decided about it, and the order of two rules often makes
-/// no difference.
-fn alike(a: &Ruleset, b: &Ruleset) -> bool {
-    let fates = |ruleset: &Ruleset, packet: &Packet| {
-        let evaluation = evaluate(ruleset, packet);
-        let logging = judge::logging_of(&evaluation, ruleset);
-        let fates = evaluation.fates.into_iter();
-        (
-            logging,
-            fates
-                .map(|fate| (fate.verdict, fate.reject))
-                .collect::<Vec<_>>(),
-        )
-    };
-    let packets = [lattice(a, &[]), lattice(b, &[])];
-    packets
-        .iter()
-        .flatten()
-        .all(|packet| fates(a, packet) == fates(b, packet))
+/// What becomes of a packet and what it meets, whoever decides: a value too much does no harm when
+/// an earlier rule has decided about it, and the order of two rules often makes no difference.
+fn does(ruleset: &Ruleset, packet: &Packet) -> (judge::Way, Vec<(HookVerdict, Option<Reject>)>) {
+    let evaluation = evaluate(ruleset, packet);
+    let way = judge::Way::of(&evaluation, ruleset);
+    let fates = evaluation.fates.into_iter();
+    (way, fates.map(|fate| (fate.verdict, fate.reject)).collect())
 }
