@@ -52,7 +52,10 @@ fn embed() -> Result<(), Box<dyn Error>> {
         .parent()
         .ok_or("the host's package has no parent directory")?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    let engine = Engine::new(&engine::config(Some(&env::var("TARGET")?))?)?;
+    let target = env::var("TARGET")?;
+    // To load the code, the same target is named again; it saves asking the processor.
+    println!("cargo:rustc-env=PORTREEVE_TARGET={target}");
+    let engine = Engine::new(&engine::config(Some(&target))?)?;
 
     let mut table = String::from("const BUILTIN: &[Builtin] = &[\n");
     for name in POLICIES {

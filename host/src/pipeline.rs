@@ -36,7 +36,12 @@ pub enum PlanError {
     Policy(#[from] PolicyError),
     /// The policy drafted nonsense; here is all of it.
     #[error("the policy's draft is not a rule set")]
-    Invalid(Vec<Diagnostic>),
+    Invalid {
+        /// All that is wrong.
+        defects: Vec<Diagnostic>,
+        /// What the policy had said.
+        log: Vec<LogLine>,
+    },
     /// The policy's description states goals that make no sense.
     #[error("the policy states goals that cannot be understood")]
     Goals(Vec<Diagnostic>),
@@ -57,7 +62,15 @@ pub fn plan(
     let Collected { inputs, feeds, .. } = collected;
     let goals = goals(&description, &inputs, &feeds)?;
     let decision = policy.decide(&inputs)?;
-    let ruleset = validate(&decision.draft, &feeds).map_err(PlanError::Invalid)?;
+    let ruleset = match validate(&decision.draft, &feeds) {
+        Ok(ruleset) => ruleset,
+        Err(defects) => {
+            return Err(PlanError::Invalid {
+                defects,
+                log: decision.log,
+            });
+        }
+    };
     let transaction = lower(&ruleset);
     compare(&transaction, &ruleset)?;
     Ok(Plan {

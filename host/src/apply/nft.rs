@@ -39,8 +39,11 @@ pub enum NftError {
     /// Its user namespace cannot be made, for want of `unshare`.
     #[error("unshare was not found at {}; run as root instead", UNSHARE_PATHS.join(", "))]
     NoUnshare,
-    /// It could not be started or talked to.
-    #[error("nft could not be run")]
+    /// It could not be started.
+    #[error("nft could not be started")]
+    Start(#[source] io::Error),
+    /// It could not be talked to.
+    #[error("nft could not be talked to")]
     Run(#[source] io::Error),
     /// It took too long and was ended. The kernel takes a transaction whole or not at all.
     #[error("nft was still busy after {} s and was ended", TIME_MAX.as_secs())]
@@ -57,6 +60,17 @@ pub enum NftError {
     /// It said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+}
+
+impl NftError {
+    /// Whether it is certain that the kernel was left as it was.
+    #[must_use]
+    pub const fn is_an_answer(&self) -> bool {
+        match self {
+            Self::NotInstalled | Self::NoUnshare | Self::Start(_) | Self::Refused(_) => true,
+            Self::Run(_) | Self::TimedOut | Self::TooMuchOutput | Self::Crashed { .. } => false,
+        }
+    }
 }
 
 impl From<Broken> for NftError {
@@ -146,20 +160,33 @@ impl Nft {
     /// The first command that the kernel refuses, which its own errors do not tell: found by
     /// halving, with checks that change nothing.
     fn culprit(&self, transaction: &Transaction) -> Option<Subject> {
+        let takes = |count| self.would_take(&transaction.prefix(count));
         let (mut taken, mut refused) = (0, transaction.commands().len());
+        if takes(refused)? {
+            // A check does not find what only the real attempt met.
+            return None;
+        }
         while refused - taken > 1 {
             let middle = taken + (refused - taken) / 2;
-            let json = transaction.prefix(middle).to_json();
-            match self.run(&["-c", "-j", "-f", "-"], json.as_bytes()) {
-                Ok(_) => taken = middle,
-                Err(Failure::Refused(_)) => refused = middle,
-                Err(Failure::Error(_)) => return None,
+            if takes(middle)? {
+                taken = middle;
+            } else {
+                refused = middle;
             }
         }
         transaction
             .commands()
             .get(taken)
             .map(|command| command.subject().clone())
+    }
+
+    /// Whether a check of `transaction` succeeds; `None` when it cannot be told.
+    fn would_take(&self, transaction: &Transaction) -> Option<bool> {
+        match self.run(&["-c", "-j", "-f", "-"], transaction.to_json().as_bytes()) {
+            Ok(_) => Some(true),
+            Err(Failure::Refused(_)) => Some(false),
+            Err(Failure::Error(_)) => None,
+        }
     }
 
     /// The table `inet portreeve` as nft's JSON, or `None` when the kernel has no such table.
@@ -190,7 +217,7 @@ impl Nft {
 
     /// Runs nft to its end and gives what it printed.
     fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String, Failure> {
-        let mut child = self.command(arguments).spawn().map_err(NftError::Run)?;
+        let mut child = self.command(arguments).spawn().map_err(NftError::Start)?;
         let bounds = Bounds {
             time: TIME_MAX,
             output_bytes: OUTPUT_BYTES_MAX,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
 use crate::pipeline::Plan;
+use crate::policy::sha256_hex;
 
 /// The record's file in the state directory.
 const RECORD_FILE: &str = "applied.json";
@@ -34,6 +35,8 @@ pub struct Record {
     pub policy_version: String,
     /// SHA-256 of the policy's component.
     pub policy_digest: String,
+    /// SHA-256 of the transaction beside this record: what shows that the two belong together.
+    pub transaction_digest: String,
     /// The settings, as `--set` takes them.
     pub settings: Vec<String>,
     /// The feeds.
@@ -69,6 +72,7 @@ impl Record {
             policy: plan.description().name.clone(),
             policy_version: plan.description().version.clone(),
             policy_digest: plan.policy_digest().to_owned(),
+            transaction_digest: sha256_hex(plan.transaction().to_json().as_bytes()),
             settings: plan
                 .inputs()
                 .settings
@@ -78,6 +82,12 @@ impl Record {
             feeds: feeds.collect(),
         }
     }
+}
+
+/// Shows that nobody else is changing the rule set while it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
 }
 
 /// The directory that holds the record.
@@ -110,8 +120,12 @@ impl StateDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let record = serde_json::from_str(&text)?;
+        let record: Record = serde_json::from_str(&text)?;
         let transaction = fs::read_to_string(self.0.join(TRANSACTION_FILE))?;
+        if sha256_hex(transaction.as_bytes()) != record.transaction_digest {
+            let message = "the record and the transaction beside it do not belong together";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         Ok(Some(Applied {
             record,
             transaction,
@@ -119,7 +133,10 @@ impl StateDir {
     }
 
     /// Takes the lock that only one portreeve can hold; the kernel frees it however we end.
-    pub(super) fn lock(&self) -> Result<File, ApplyError> {
+    ///
+    /// # Errors
+    /// When another one holds it, or the directory cannot be used.
+    pub fn lock(&self) -> Result<Lock, ApplyError> {
         let mut builder = DirBuilder::new();
         builder
             .recursive(true)
@@ -131,7 +148,7 @@ impl StateDir {
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&path).map_err(|e| self.error(e))?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(ApplyError::Busy { path }),
             Err(TryLockError::Error(error)) => Err(self.error(error)),
         }
@@ -174,7 +191,7 @@ pub(super) struct Prepared<'a>(&'a StateDir);
 impl Prepared<'_> {
     /// Makes it the record of what is in force.
     pub(super) fn put_in_place(self) -> io::Result<()> {
-        // The transaction first: a crash between the two shows as drift, not as agreement.
+        // A crash between the two shows: the digest in the record is that of its own transaction.
         for file in [TRANSACTION_FILE, RECORD_FILE] {
             fs::rename(self.0.temporary(file), self.0.0.join(file))?;
         }
@@ -182,12 +199,25 @@ impl Prepared<'_> {
     }
 }
 
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        for file in [TRANSACTION_FILE, RECORD_FILE] {
+            // Gone already once it is in place; what stays is overwritten by the next apply.
+            let _ = fs::remove_file(self.0.temporary(file));
+        }
+    }
+}
+
+/// Writes a file that was not there, so that no link leads the bytes elsewhere.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)?;

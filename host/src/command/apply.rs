@@ -27,11 +27,13 @@ pub(super) fn run(
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let record = apply(&plan, &nft, &state, now)?;
+    let lock = state.lock()?;
+    let record = apply(&plan, &nft, &state, &lock, now)?;
     match observe::compare(&nft, plan.ruleset()) {
-        Ok(Observed::Expected { .. }) => Ok(Answer::Applied {
+        Ok(Observed::Expected { elements }) => Ok(Answer::Applied {
             plan: Box::new(plan),
             record,
+            elements,
         }),
         Ok(Observed::Other | Observed::Nothing) => Err(Failure::unlike()),
         Err(error) => Err(Failure::unread(&error)),

@@ -6,8 +6,6 @@ mod explain;
 mod plan;
 mod status;
 
-use std::io::{self, IsTerminal};
-
 use crate::cli::{Cli, Command, Format, Options};
 use crate::exit_code::ExitCode;
 use crate::inputs::{self, Config};
@@ -17,7 +15,7 @@ use crate::report::{Answer, Failure, Printer};
 
 /// Runs one command to its end: answer to stdout, story to stderr.
 pub fn run(cli: &Cli) -> ExitCode {
-    let printer = Printer::new(cli.options.format, io::stdout().is_terminal());
+    let printer = Printer::new(cli.options.format);
     match dispatch(cli, &printer) {
         Ok(answer) => printer.answer(&answer),
         Err(failure) => printer.failure(&failure),
@@ -48,6 +46,9 @@ fn make_plan(options: &Options, printer: &Printer) -> Result<Plan, Failure> {
         config.set(setting)?;
     }
     let policy = Policy::named(config.policy(), &Cache::new(options.cache_dir.clone()))?;
+    if let Some(reason) = policy.uncached() {
+        printer.note(&format!("the policy is compiled anew each time: {reason}"));
+    }
     let description = policy.describe()?;
     let collected = inputs::collect(&config, &description)?;
     for note in &collected.notes {

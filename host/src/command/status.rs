@@ -1,5 +1,7 @@
 //! `portreeve status`: what is in force, since when, and whether it is what was applied.
 
+use std::io::ErrorKind;
+
 use portreeve_nft::lift;
 
 use crate::apply::nft::{Listing, Nft};
@@ -10,9 +12,10 @@ use crate::report::{Answer, Failure, Status};
 
 pub(super) fn run(options: &Options) -> Result<Answer, Failure> {
     let state = StateDir::new(options.state_dir.clone());
-    let applied = state
-        .applied()
-        .map_err(|error| Failure::state(&options.state_dir, &error))?;
+    let applied = state.applied().map_err(|error| match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => Failure::damaged(&error),
+        _ => Failure::state(&options.state_dir, &error),
+    })?;
     let nft = Nft::find()?;
     let Some(applied) = applied else {
         let table = nft.list(Listing::Terse)?;

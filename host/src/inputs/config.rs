@@ -7,7 +7,6 @@ mod reader;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::unistd::Uid;
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
@@ -27,7 +26,6 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     policy: String,
-    confirm_within: Duration,
     /// Values of the policy's settings; the first one of a name counts.
     pub(super) settings: Vec<Entry>,
     /// Where feeds come from.
@@ -64,7 +62,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             policy: "strict-origin".to_owned(),
-            confirm_within: Duration::from_secs(60),
             settings: Vec::new(),
             feeds: Vec::new(),
         }
@@ -76,12 +73,6 @@ impl Config {
     #[must_use]
     pub fn policy(&self) -> &str {
         &self.policy
-    }
-
-    /// How long a trial waits for its confirmation.
-    #[must_use]
-    pub const fn confirm_within(&self) -> Duration {
-        self.confirm_within
     }
 
     /// The configuration in the file at `path`, or at [`DEFAULT_PATH`], which need not exist.

@@ -5,24 +5,30 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// A file's contents, and what the system says of the very file that was read.
-pub(super) struct Contents {
-    pub(super) bytes: Vec<u8>,
-    pub(super) metadata: Metadata,
+pub(crate) struct Contents {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) metadata: Metadata,
 }
 
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub enum ReadError {
+    /// The system refuses.
     #[error("{}", reason(.0))]
     Io(#[from] io::Error),
+    /// It is a directory, a pipe or a device.
     #[error("is not a regular file")]
     NotAFile,
+    /// It is too large to be what it should be.
     #[error("is longer than the {max} bytes allowed")]
-    TooLong { max: u64 },
+    TooLong {
+        /// The bytes allowed.
+        max: u64,
+    },
 }
 
 /// The contents of the file at `path`, at most `max` bytes.
-pub(super) fn read(path: &Path, max: u64) -> Result<Contents, ReadError> {
+pub(crate) fn read(path: &Path, max: u64) -> Result<Contents, ReadError> {
     // Opening a pipe would wait for its writer, so look first.
     if !std::fs::metadata(path)?.is_file() {
         return Err(ReadError::NotAFile);

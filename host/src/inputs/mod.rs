@@ -6,7 +6,7 @@
 mod config;
 mod facts;
 mod feed;
-mod file;
+pub(crate) mod file;
 mod nearest;
 mod raw;
 mod settings;
@@ -23,6 +23,7 @@ use portreeve_model::validate::Feeds;
 pub use self::config::{Config, DEFAULT_PATH};
 use self::config::{FeedConfig, FeedSource};
 use self::feed::{Contents, Contract, Source};
+pub use self::file::ReadError;
 
 /// The feed that the binary carries.
 const CLOUDFLARE: &str = "cloudflare";

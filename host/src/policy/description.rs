@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portreeve_model::description::{Constraint, Description, SettingSpec};
-use portreeve_model::diagnostic::{Diagnostic, Quoted};
+use portreeve_model::diagnostic::{Diagnostic, Quoted, Said};
 use portreeve_model::goal::Clause;
 use portreeve_model::inputs::Value;
 use portreeve_model::limits::NAME_BYTES_MAX;
@@ -149,7 +149,7 @@ impl Checker<'_> {
             .chain(goals)
             .chain(choices);
         for (what, text) in lines {
-            let plain = text.chars().all(|character| !character.is_control());
+            let plain = Said(text).to_string() == *text;
             if text.is_empty() || text.len() > LINE_BYTES || !plain {
                 let bytes = text.len();
                 self.say("description", &Defect::Line { what, bytes });

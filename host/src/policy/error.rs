@@ -6,10 +6,12 @@ use std::time::Duration;
 use portreeve_model::diagnostic::{Diagnostic, Quoted, Said};
 use thiserror::Error;
 
+use super::Policy;
 use super::engine::{ANSWER_BYTES, COMPONENT_BYTES, DEADLINE, FUEL, INSTANCES, LOG_BYTES};
 use super::engine::{LOG_CALLS, MEMORY_BYTES, STACK_BYTES, TABLE_ELEMENTS};
 use super::log::LogLine;
 use crate::exit_code::ExitCode;
+use crate::inputs::ReadError;
 
 /// Why a policy gave no draft. The machine has not been touched.
 #[derive(Debug, Error)]
@@ -20,7 +22,13 @@ pub enum PolicyError {
         /// The policy, as it was asked for.
         policy: String,
         /// What the system says.
-        source: io::Error,
+        source: ReadError,
+    },
+    /// It has the form of a built-in policy's name, but there is none.
+    #[error("there is no built-in policy {}", Quoted(policy))]
+    Unknown {
+        /// The policy, as it was asked for.
+        policy: String,
     },
     /// What was read is not a policy.
     #[error("{} is not a policy: {reason}", Quoted(policy))]
@@ -193,7 +201,8 @@ impl PolicyError {
             Self::Refused {
                 refusal: Refusal::Inputs(_),
                 ..
-            } => ExitCode::Invalid,
+            }
+            | Self::Unknown { .. } => ExitCode::Invalid,
             Self::Unreadable { .. }
             | Self::NotAPolicy { .. }
             | Self::Failed { .. }
@@ -207,7 +216,10 @@ impl PolicyError {
     pub fn log(&self) -> &[LogLine] {
         match self {
             Self::Failed { log, .. } | Self::Refused { log, .. } => log,
-            Self::Unreadable { .. } | Self::NotAPolicy { .. } | Self::Description { .. } => &[],
+            Self::Unknown { .. }
+            | Self::Unreadable { .. }
+            | Self::NotAPolicy { .. }
+            | Self::Description { .. } => &[],
         }
     }
 
@@ -223,10 +235,22 @@ impl PolicyError {
             }]
         };
         match self {
+            Self::Unknown { policy } => {
+                let names: Vec<_> = Policy::builtin_names().map(|n| format!("`{n}`")).collect();
+                one(
+                    "W008",
+                    policy,
+                    format!(
+                        "there is no such built-in policy; there are {}",
+                        names.join(", ")
+                    ),
+                    "name one of them, or the file of a component, with a `/` or `.wasm` in it",
+                )
+            }
             Self::Unreadable { policy, source } => one(
                 "W001",
                 policy,
-                format!("cannot be read: {source}"),
+                source.to_string(),
                 "name a built-in policy, or a file that can be read",
             ),
             Self::NotAPolicy { policy, reason } => {

@@ -16,8 +16,6 @@ mod evaluation;
 mod log;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use portreeve_model::description::Description;
@@ -26,8 +24,11 @@ use portreeve_model::inputs::Inputs;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::inputs::file::{self, ReadError};
+
 use self::bindings::{PolicyPre, Refusal as RefusalBinding};
 pub use self::cache::{Cache, CacheError};
+pub(crate) use self::digest::hex as sha256_hex;
 use self::engine::COMPONENT_BYTES;
 pub use self::error::{Cause, Limit, NotAPolicy, PolicyError, Refusal};
 use self::evaluation::{Outcome, State};
@@ -81,7 +82,7 @@ impl Policy {
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
         let builtin = BUILTIN.iter().find(|builtin| builtin.name == name)?;
-        let engine = new_engine();
+        let engine = new_engine(Some(env!("PORTREEVE_TARGET")));
         // SAFETY: the bytes were made by this build, with the same version and configuration of
         // the engine, and nobody can change what the binary carries.
         #[expect(unsafe_code, reason = "machine code is loaded")]
@@ -103,7 +104,10 @@ impl Policy {
     pub fn named(name: &str, cache: &Cache) -> Result<Self, PolicyError> {
         match Self::builtin(name) {
             Some(policy) => Ok(policy),
-            None => Self::load(Path::new(name), cache),
+            None if is_path(name) => Self::load(Path::new(name), cache),
+            None => Err(PolicyError::Unknown {
+                policy: name.to_owned(),
+            }),
         }
     }
 
@@ -113,24 +117,17 @@ impl Policy {
     /// When the file cannot be read, or is not a policy.
     pub fn load(path: &Path, cache: &Cache) -> Result<Self, PolicyError> {
         let policy = path.display().to_string();
-        let mut bytes = Vec::new();
-        let read = |bytes: &mut Vec<u8>| -> std::io::Result<u64> {
-            let file = File::open(path)?;
-            let size = file.metadata()?.len();
-            // One byte more than allowed is enough to know; a device may be endless.
-            file.take(COMPONENT_BYTES + 1).read_to_end(bytes)?;
-            Ok(size)
-        };
-        let size = read(&mut bytes).map_err(|source| PolicyError::Unreadable {
-            policy: policy.clone(),
-            source,
-        })?;
-        if bytes.len() as u64 > COMPONENT_BYTES {
-            let bytes = size.max(bytes.len() as u64);
-            let reason = NotAPolicy::TooLarge { bytes };
-            return Err(PolicyError::NotAPolicy { policy, reason });
+        match file::read(path, COMPONENT_BYTES) {
+            Ok(contents) => Self::from_bytes(&policy, &contents.bytes, cache),
+            Err(ReadError::TooLong { .. }) => {
+                let bytes = path
+                    .metadata()
+                    .map_or(COMPONENT_BYTES + 1, |found| found.len());
+                let reason = NotAPolicy::TooLarge { bytes };
+                Err(PolicyError::NotAPolicy { policy, reason })
+            }
+            Err(source) => Err(PolicyError::Unreadable { policy, source }),
         }
-        Self::from_bytes(&policy, &bytes, cache)
     }
 
     /// The component `bytes`, called `name` in messages.
@@ -144,20 +141,24 @@ impl Policy {
         };
         component::check_header(bytes).map_err(not_a_policy)?;
         let digest = digest::hex(bytes);
-        let engine = new_engine();
-        let (component, uncached) = match cache.get(&engine, &digest) {
-            Ok(Some(component)) => (component, None),
-            missing => {
-                let component = component::compile(&engine, bytes).map_err(not_a_policy)?;
-                let stored = missing.and_then(|_| cache.put(&engine, &digest, &component));
-                (component, stored.err())
-            }
+        let engine = new_engine(None);
+        let cached = cache.get(&engine, &digest);
+        let compiled = match &cached {
+            Ok(Some(component)) => component.clone(),
+            Ok(None) | Err(_) => component::compile(&engine, bytes).map_err(not_a_policy)?,
+        };
+        // What is no policy is not worth keeping.
+        let pre = component::link(&engine, &compiled).map_err(not_a_policy)?;
+        let kept = match cached {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => cache.put(&engine, &digest, &compiled),
+            Err(error) => Err(error),
         };
         Ok(Self {
             name: name.to_owned(),
             digest,
-            pre: component::link(&engine, &component).map_err(not_a_policy)?,
-            uncached,
+            pre,
+            uncached: kept.err(),
         })
     }
 
@@ -241,8 +242,15 @@ impl fmt::Debug for Policy {
     }
 }
 
-fn new_engine() -> Engine {
-    engine::config(None)
+/// Whether `name` is a path, and not the name of a built-in policy: configuration and command line
+/// read it in the same way.
+fn is_path(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".wasm")
+}
+
+/// The engine that the build used, when `target` is the build's; one for this machine otherwise.
+fn new_engine(target: Option<&str>) -> Engine {
+    engine::config(target)
         .and_then(|config| Engine::new(&config))
         .expect("the configuration is the one that the build used")
 }

@@ -1,38 +1,18 @@
 //! Why a command did not do what it was asked, and what state the machine is in now.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::Path;
 
 use portreeve_model::diagnostic::Diagnostic;
-use portreeve_nft::LiftError;
 
-use crate::apply::ApplyError;
 use crate::apply::nft::NftError;
+use crate::apply::{ApplyError, MachineState};
 use crate::exit_code::ExitCode;
 use crate::inputs::InputsError;
 use crate::observe::ObserveError;
 use crate::pipeline::PlanError;
 use crate::policy::{LogLine, PolicyError};
-
-/// The state that a command leaves the machine in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MachineState {
-    /// As it was before.
-    Unchanged,
-    /// The new rule set is in force, at once and for good.
-    Confirmed,
-}
-
-impl fmt::Display for MachineState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unchanged => "unchanged",
-            Self::Confirmed => "confirmed (applied without a trial)",
-        })
-    }
-}
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -97,7 +77,7 @@ impl Failure {
 
     /// The transaction on record cannot be read back.
     #[must_use]
-    pub fn damaged(error: &LiftError) -> Self {
+    pub fn damaged(error: &dyn Error) -> Self {
         let help = "apply again; the record is written anew";
         Self::one(
             ExitCode::Internal,
@@ -197,9 +177,11 @@ impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         match error {
             PlanError::Policy(error) => error.into(),
-            PlanError::Invalid(found) | PlanError::Goals(found) => {
-                Self::new(ExitCode::Invalid, found)
-            }
+            PlanError::Invalid { defects, log } => Self {
+                log,
+                ..Self::new(ExitCode::Invalid, defects)
+            },
+            PlanError::Goals(found) => Self::new(ExitCode::Invalid, found),
             PlanError::Translation(_) => {
                 let help = "report this with the output of `portreeve plan --format nft`";
                 Self::one(ExitCode::Internal, "A006", "translation", &error, help)
@@ -219,7 +201,8 @@ impl From<NftError> for Failure {
                     .unwrap_or("report it with `portreeve plan --format nft`");
                 return Self::one(ExitCode::Kernel, "A008", "kernel", refusal, help);
             }
-            NftError::Run(_)
+            NftError::Start(_)
+            | NftError::Run(_)
             | NftError::TimedOut
             | NftError::TooMuchOutput
             | NftError::Crashed { .. } => "try `nft list tables` by hand",
@@ -230,13 +213,9 @@ impl From<NftError> for Failure {
 
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
-        let machine = if error.in_force() {
-            MachineState::Confirmed
-        } else {
-            MachineState::Unchanged
-        };
+        let machine = error.machine();
         let failure = match error {
-            ApplyError::Refused(error) => error.into(),
+            ApplyError::Refused(error) | ApplyError::Unanswered(error) => error.into(),
             ApplyError::Busy { .. } => {
                 let help = "wait for it to end; `portreeve status` shows what is in force";
                 Self::one(ExitCode::Kernel, "A009", "lock", &error, help)

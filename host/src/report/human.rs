@@ -70,9 +70,14 @@ pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
                 machine(MachineState::Unchanged)
             )
         }
-        Answer::Applied { plan, .. } => {
+        Answer::Applied { plan, elements, .. } => {
+            let compared = if *elements {
+                ""
+            } else {
+                " (elements of large sets not compared)"
+            };
             format!(
-                "{}scope     table inet {}, {}; not loaded at boot by this version\n{}",
+                "{}scope     table inet {}, {}{compared}; not loaded at boot by this version\n{}",
                 heading(plan),
                 portreeve_nft::TABLE,
                 counts(plan),

@@ -18,9 +18,14 @@ pub(super) fn answer(answer: &Answer) -> String {
             },
             "machine": MachineState::Unchanged.to_string(),
         }),
-        Answer::Applied { plan, record } => json!({
+        Answer::Applied {
+            plan,
+            record,
+            elements,
+        } => json!({
             "plan": self::plan(plan),
             "record": record,
+            "elements_compared": elements,
             "machine": MachineState::Confirmed.to_string(),
         }),
         Answer::Status(found) => json!({ "status": status(found) }),

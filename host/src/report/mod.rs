@@ -7,13 +7,14 @@ mod failure;
 mod human;
 mod json;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use portreeve_model::evaluate::Evaluation;
 use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::text::Elements;
 
-pub use self::failure::{Failure, MachineState};
+pub use self::failure::Failure;
+pub use crate::apply::MachineState;
 use crate::apply::record::Record;
 use crate::cli::Format;
 use crate::exit_code::ExitCode;
@@ -38,6 +39,8 @@ pub enum Answer {
         plan: Box<Plan>,
         /// What was recorded of it.
         record: Record,
+        /// Whether the elements of sets were compared with what the kernel lists, too.
+        elements: bool,
     },
     /// What is in force.
     Status(Status),
@@ -106,36 +109,40 @@ impl Answer {
 #[derive(Debug)]
 pub struct Printer {
     format: Format,
-    paint: human::Paint,
+    answers: human::Paint,
+    failures: human::Paint,
 }
 
 impl Printer {
     /// A printer for `format`; colour is for terminals only, and for nobody who set `NO_COLOR`.
     #[must_use]
-    pub fn new(format: Format, to_terminal: bool) -> Self {
-        let colour = format == Format::Human
-            && to_terminal
+    pub fn new(format: Format) -> Self {
+        let wanted = format == Format::Human
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             format,
-            paint: human::Paint::new(colour),
+            answers: human::Paint::new(wanted && io::stdout().is_terminal()),
+            failures: human::Paint::new(wanted && io::stderr().is_terminal()),
         }
     }
 
     /// Prints an answer to stdout.
     pub fn answer(&self, answer: &Answer) -> ExitCode {
         let text = match (self.format, answer) {
-            (Format::Nft, Answer::Plan(plan)) => {
-                plan.ruleset().to_nft(portreeve_nft::TABLE, Elements::All)
-            }
+            (Format::Nft, Answer::Plan(plan)) => replacing_nft(plan),
             (Format::NftJson, Answer::Plan(plan)) => plan.transaction().to_json() + "\n",
             (Format::Json, _) => json::answer(answer),
             (Format::Human | Format::Plain | Format::Nft | Format::NftJson, _) => {
-                human::answer(answer, &self.paint)
+                human::answer(answer, &self.answers)
             }
         };
-        print(&text);
-        answer.exit_code()
+        match print(&text) {
+            Ok(()) => answer.exit_code(),
+            Err(error) => {
+                tell(&format!("error: the answer cannot be written: {error}\n"));
+                ExitCode::Internal
+            }
+        }
     }
 
     /// Prints a failure: to stderr for people, to stdout for programs.
@@ -144,9 +151,10 @@ impl Printer {
             self.log_line(line);
         }
         match self.format {
-            Format::Json => print(&json::failure(failure)),
+            // Nowhere is left to tell that it cannot be told.
+            Format::Json => drop(print(&json::failure(failure))),
             Format::Human | Format::Plain | Format::Nft | Format::NftJson => {
-                tell(&human::failure(failure, &self.paint));
+                tell(&human::failure(failure, &self.failures));
             }
         }
         failure.exit_code()
@@ -163,15 +171,27 @@ impl Printer {
     }
 }
 
-/// Writes to stdout. A reader that has gone away, as `head` does, is not an error.
-fn print(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+/// The rule set as `nft -f` loads it, also over one that is there.
+fn replacing_nft(plan: &Plan) -> String {
+    let table = portreeve_nft::TABLE;
+    let rules = plan.ruleset().to_nft(table, Elements::All);
+    // Added first, because nothing can be deleted that is not there.
+    format!("table inet {table}\ndelete table inet {table}\n\n{rules}")
 }
 
-/// Writes to stderr, with the same indulgence.
+/// Writes to stdout. A reader that has gone away, as `head` does, is not an error.
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Writes to stderr. When that fails, nobody is there to be told.
 fn tell(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

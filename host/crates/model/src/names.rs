@@ -57,8 +57,7 @@ impl fmt::Display for Name {
 
 /// A text that nft prints between quotes: a rule's label or a log prefix.
 ///
-/// One to 120 bytes of printable ASCII without `"`, `\`, `` ` ``, `$`, `;`, `{`, `}`, `*`, `@`,
-/// and neither beginning nor ending with a space (but for a log prefix, which often ends so).
+/// One to 120 bytes of letters, digits, space and ``-_.,:/()+=#<>'!?%``.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Text(String);
 

@@ -1,10 +1,8 @@
 //! From TOML to a configuration, or to everything that is wrong with it.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use toml::Spanned;
@@ -14,9 +12,6 @@ use super::{Config, Entry, FeedConfig, FeedSource};
 use crate::inputs::feed::Contract;
 use crate::inputs::nearest::did_you_mean;
 use crate::inputs::raw::{Place, Raw};
-
-/// How long a trial may wait. A shorter time cannot be met by hand, a longer one is no trial.
-const CONFIRM_SECONDS: RangeInclusive<u64> = 5..=3600;
 
 /// The configuration that `text` says; relative paths start where the file at `path` is.
 pub(super) fn read(text: &str, path: &Path) -> Result<Config, Vec<Diagnostic>> {
@@ -62,12 +57,9 @@ impl Reader<'_> {
                 "policy" => config.policy = self.policy(value).unwrap_or(config.policy),
                 "settings" => config.settings = self.settings(value),
                 "feeds" => config.feeds = self.feeds(value),
-                "apply" => {
-                    let within = self.apply(value);
-                    config.confirm_within = within.unwrap_or(config.confirm_within);
-                }
+                "apply" => self.later(key, "apply"),
                 "goal" => self.later(key, "goal"),
-                _ => self.unknown(key, "", &["policy", "settings", "feeds", "apply"]),
+                _ => self.unknown(key, "", &["policy", "settings", "feeds"]),
             }
         }
         config
@@ -216,31 +208,6 @@ impl Reader<'_> {
         boolean
     }
 
-    fn apply(&mut self, value: &Value<'_>) -> Option<Duration> {
-        let mut within = None;
-        for (key, value) in self.table("apply", value)? {
-            match key.get_ref().as_ref() {
-                "confirm-within" => within = self.duration("apply.confirm-within", value),
-                _ => self.unknown(key, "apply", &["confirm-within"]),
-            }
-        }
-        within
-    }
-
-    fn duration(&mut self, key: &str, value: &Value<'_>) -> Option<Duration> {
-        let seconds = value
-            .get_ref()
-            .as_str()
-            .and_then(seconds)
-            .filter(|seconds| CONFIRM_SECONDS.contains(seconds));
-        if seconds.is_none() {
-            let (least, most) = (CONFIRM_SECONDS.start(), CONFIRM_SECONDS.end());
-            let allowed = format!("a time such as \"90s\" or \"2m\", {least} to {most} seconds");
-            self.refuse(key, value, &allowed);
-        }
-        seconds.map(Duration::from_secs)
-    }
-
     fn table<'v, 'i>(&mut self, key: &str, value: &'v Value<'i>) -> Option<&'v DeTable<'i>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
@@ -304,18 +271,4 @@ impl Reader<'_> {
     fn directory(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
-}
-
-/// The seconds that `90s`, `2m` or `1h` means.
-fn seconds(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let factor = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u64 = number.parse().ok().filter(|_| digits)?;
-    number.checked_mul(factor)
 }

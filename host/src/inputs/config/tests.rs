@@ -31,11 +31,8 @@ fn every_key_of_this_version_is_taken() {
         public = false
         [feeds.cloudflare]
         source = "builtin:cloudflare"
-        [apply]
-        confirm-within = "2m"
     "#);
     assert_eq!(config.policy(), "/etc/policies/mine.wasm");
-    assert_eq!(config.confirm_within(), Duration::from_secs(120));
     let settings: Vec<_> = config
         .settings
         .iter()
@@ -76,14 +73,14 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "polcy = \"x\"\n[feeds.cf]\nmax-coverage = 2\nrefresh = \"6h\"\n[apply]\nwait = 1\n",
         &[
             "error[C004]: `/etc/p.toml` line 1, key `polcy`: there is no such key, \
-             allowed are `policy`, `settings`, `feeds`, `apply`",
+             allowed are `policy`, `settings`, `feeds`",
             "error[C006]: `/etc/p.toml` line 2, key `feeds.cf`: the key `source` is missing",
             "error[C005]: `/etc/p.toml` line 3, key `feeds.cf.max-coverage`: found `2`, \
              allowed is a number above 0, at most 1",
             "error[C007]: `/etc/p.toml` line 4, key `feeds.cf.refresh`: \
              this version does not do what the key asks for",
-            "error[C004]: `/etc/p.toml` line 6, key `apply.wait`: there is no such key, \
-             allowed are `confirm-within`",
+            "error[C007]: `/etc/p.toml` line 5, key `apply`: \
+             this version does not do what the key asks for",
         ],
     );
 }
@@ -166,14 +163,6 @@ fn a_value_that_makes_no_sense_is_shown_with_what_does() {
     for found in ["-1", "1.5", "99999999999999999999", "true"] {
         let rest = format!("found `{found}`, allowed is a whole number, 0 or more");
         refused(&feed(&format!("min-entries.v4 = {found}")), &rest);
-    }
-    for found in [
-        "\"60\"", "\"4s\"", "\"2h\"", "\"-9s\"", "\"+9s\"", "\"\"", "60", "\"9é\"",
-    ] {
-        refused(
-            &format!("[apply]\nconfirm-within = {found}"),
-            "allowed is a time such as \"90s\" or \"2m\", 5 to 3600 seconds",
-        );
     }
 }
 
