@@ -243,6 +243,32 @@ fn jumps_end_and_the_kernel_takes_them() {
 }
 
 #[test]
+fn many_base_chains_lead_a_packet_no_further_than_one() {
+    let jumps = |name: &str| {
+        (0..200)
+            .map(|_| rule(Vec::new(), vec![draft::Statement::Jump(name.into())]))
+            .collect()
+    };
+    let mut drafted = vec![chain(
+        "far",
+        None,
+        (0..99)
+            .map(|_| rule(Vec::new(), vec![draft::Statement::Accept]))
+            .collect(),
+    )];
+    for number in 0..6 {
+        drafted.push(chain(
+            &format!("b{number}"),
+            at(Hook::Input, number),
+            jumps("far"),
+        ));
+    }
+    // Six times 200 jumps, each to 99 rules: 120,000 visits, 20,000 from each base chain.
+    let far = "jumps could lead one packet through more than 100000 rules";
+    one(&chains(drafted), "V013", "chains at hook input", far);
+}
+
+#[test]
 fn base_chains_have_a_place_of_their_own() {
     let nowhere = chains(vec![chain("a", None, Vec::new())]);
     one(

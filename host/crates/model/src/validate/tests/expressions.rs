@@ -101,3 +101,24 @@ fn an_expression_ends() {
         "33 levels in the expression, at most 32 fit",
     );
 }
+
+#[test]
+fn an_expression_takes_no_more_than_its_share() {
+    let many = "10001 operands in the expression, at most 10000 fit";
+    bad(
+        vec![list(&[]), SetNode::Union(vec![0; 10_001])],
+        "V017",
+        many,
+    );
+    // Every other address: as many intervals as elements, however they are joined.
+    let apart = (0..2_000).map(|number| Element::Range {
+        first: core::net::Ipv4Addr::from_bits(number * 2).into(),
+        last: core::net::Ipv4Addr::from_bits(number * 2).into(),
+    });
+    let doubled = vec![
+        SetNode::Elements(apart.collect()),
+        SetNode::Union(vec![0; 10_000]),
+    ];
+    let work = "20002000 intervals gone through, at most 10000000 fit";
+    bad(doubled, "V017", work);
+}
