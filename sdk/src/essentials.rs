@@ -30,6 +30,10 @@ const ICMP_ERRORS: [Icmp; 3] = [
 
 /// "Traffic that must not be dropped" (RFC 4890, 4.4.1): no router fragments for IPv6, so a host
 /// that misses `packet-too-big` sends into the void.
+///
+/// Left out of that section on purpose: inverse neighbour discovery (141, 142) is for links without
+/// addresses of their own, such as frame relay; certificate paths (148, 149) are for SEND, which
+/// hardly anybody runs; multicast router discovery (151 to 153) is for switches, not for hosts.
 const ICMPV6_ERRORS: [Icmpv6; 4] = [
     Icmpv6::DESTINATION_UNREACHABLE,
     Icmpv6::PACKET_TOO_BIG,
@@ -47,6 +51,9 @@ const NEIGHBOURS: [Icmpv6; 3] = [
 
 /// Who listens to which multicast group (RFC 2710, RFC 3810): a switch that hears no answer to
 /// its query stops sending neighbour discovery our way.
+///
+/// IGMP, which is the same for IPv4, is left out: IPv4 finds its neighbours by ARP, which is no
+/// multicast, so a switch that hears no answer keeps back nothing that a host needs.
 const LISTENERS: [Icmpv6; 4] = [
     Icmpv6::MLD_LISTENER_QUERY,
     Icmpv6::MLD_LISTENER_REPORT,
@@ -144,11 +151,12 @@ fn dhcp_client() -> [Rule; 2] {
             .udp_sport(67)
             .udp_dport(68)
             .accept(),
-        // RFC 8415, 7.2 and 18.4: from port 547 to port 546, between link-local addresses.
+        // A client listens on port 546; a server may answer from any port (RFC 8415, 7.2). The
+        // client asks from its link-local address (17.1), so a server or a relay on the link
+        // answers to that address.
         rule("dhcpv6 replies")
             .saddr(prefixes([LINK_LOCAL]))
             .daddr(prefixes([LINK_LOCAL]))
-            .udp_sport(547)
             .udp_dport(546)
             .accept(),
     ]
@@ -221,7 +229,6 @@ pub fn packets() -> Vec<Matches<Promise>> {
         from_link(valid())
             .when("dhcp-client")
             .daddr(prefixes([LINK_LOCAL]))
-            .udp_sport(547)
             .udp_dport(546),
     ]
 }
