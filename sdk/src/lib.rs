@@ -93,9 +93,38 @@ pub use crate::settings::Settings;
 /// ```
 pub trait Policy {
     /// What the policy is and what it needs. It is asked once, before any input is collected.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy, Description, Draft, Inputs, Policy, Refusal};
+    /// # use portreeve_sdk::{describe, draft};
+    /// # struct Nothing;
+    /// # impl Policy for Nothing {
+    /// fn describe() -> Description {
+    ///     describe("nothing", "1", "Lets nothing in.").build()
+    /// }
+    /// #     fn decide(_: &Inputs) -> Result<Draft, Refusal> {
+    /// #         Ok(draft([Chain::input(ChainPolicy::Drop)]))
+    /// #     }
+    /// # }
+    /// # assert_eq!(Nothing::describe().name, "nothing");
+    /// ```
     fn describe() -> Description;
 
     /// The rule set that follows from `inputs`. The same inputs give the same draft.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, ChainPolicy, Description, Draft, Inputs, Policy, Refusal};
+    /// # use portreeve_sdk::{describe, draft};
+    /// # struct Nothing;
+    /// # impl Policy for Nothing {
+    /// #     fn describe() -> Description { describe("nothing", "1", "Nothing.").build() }
+    /// fn decide(_: &Inputs) -> Result<Draft, Refusal> {
+    ///     Ok(draft([Chain::input(ChainPolicy::Drop)]))
+    /// }
+    /// # }
+    /// # assert_eq!(Nothing::decide(&Inputs::default())?.chains.len(), 1);
+    /// # Ok::<(), Refusal>(())
+    /// ```
     ///
     /// # Errors
     /// When the policy drafts nothing, with the reason for the operator.

@@ -22,18 +22,67 @@ use portreeve_model::inputs::{Feed, Inputs, Value};
 /// ```
 pub trait Settings {
     /// A setting that is true or false.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Settings, describe, testing::inputs};
+    /// # let description = describe("example", "1", "An example.");
+    /// let description = description.boolean("echo", true, "answer to ping").build();
+    /// assert!(inputs(&description).boolean("echo"));
+    /// ```
     fn boolean(&self, name: &str) -> bool;
     /// A setting that is a whole number.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Settings, describe, testing::inputs};
+    /// # let description = describe("example", "1", "An example.");
+    /// let description = description.integer("rate", 10, 1..=100, "new per second").build();
+    /// assert_eq!(inputs(&description).integer("rate"), 10);
+    /// ```
     fn integer(&self, name: &str) -> i64;
     /// A setting that is one port.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Settings, describe, testing::inputs};
+    /// # let description = describe("example", "1", "An example.");
+    /// let description = description.port("ssh-port", 22, "where sshd listens").build();
+    /// assert_eq!(inputs(&description).port("ssh-port"), 22);
+    /// ```
     fn port(&self, name: &str) -> u16;
     /// A setting that is a list of ports and ranges of ports, sorted and disjoint.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Settings, describe, testing::inputs};
+    /// # let description = describe("example", "1", "An example.");
+    /// let description = description.ports("ports", 443, 1..=64, "open").build();
+    /// assert_eq!(inputs(&description).ports("ports"), [443..=443]);
+    /// ```
     fn ports(&self, name: &str) -> &[RangeInclusive<u16>];
     /// A setting that is one of a few words.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Settings, describe, testing::inputs};
+    /// # let description = describe("example", "1", "An example.");
+    /// let description = description.choice("otherwise", ["drop", "reject"], "the rest").build();
+    /// assert_eq!(inputs(&description).choice("otherwise"), "drop");
+    /// ```
     fn choice(&self, name: &str) -> &str;
     /// A setting that is a list of prefixes, sorted and disjoint.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Settings, describe, testing::inputs};
+    /// # let description = describe("example", "1", "An example.");
+    /// let description = description.prefixes("office", [], 0..=64, "who may read mail").build();
+    /// assert!(inputs(&description).prefixes("office").is_empty());
+    /// ```
     fn prefixes(&self, name: &str) -> &[Prefix];
     /// What is known about a feed.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Settings, describe, testing::inputs};
+    /// # let description = describe("example", "1", "An example.");
+    /// let description = description.feed("cdn", "who may open HTTPS").build();
+    /// assert_eq!(inputs(&description).feed("cdn").ip6_prefixes, 0);
+    /// ```
     fn feed(&self, name: &str) -> &Feed;
 }
 

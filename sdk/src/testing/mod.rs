@@ -25,6 +25,7 @@
 //! #     format!("[[case]]\npacket = '{packet}'\nverdict = '{verdict}'\nwhy = 'an example'\n")
 //! # };
 //! # let file = case("tcp 192.0.2.7 > 192.0.2.1:22", "accept")
+//! #     + &case("tcp 2001:db8::7 > [2001:db8::1]:22", "accept")
 //! #     + &case("tcp 192.0.2.7 > 192.0.2.1:21", "drop")
 //! #     + &case("tcp 192.0.2.7 > 192.0.2.1:23", "drop");
 //! # std::fs::write(dir.join("default.toml"), file)?;
