@@ -395,3 +395,9 @@ fn a_rule_that_portreeve_could_not_have_written_is_seen_in_its_table() {
     let listed = namespace.nft(&["list", "ruleset"], "").unwrap();
     assert!(!listed.contains("skuid"), "{listed}");
 }
+
+#[test]
+fn a_policy_that_the_binary_does_not_carry_is_told_with_those_that_it_does() {
+    let run = Subject::new().configured("policy = \"strict-orign\"\n", &["plan"]);
+    run.fails(3, &["error[W008]", "`strict-origin`", "unchanged"]);
+}
