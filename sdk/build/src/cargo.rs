@@ -21,25 +21,33 @@ pub(crate) fn core_modules(
     toolchain: &Toolchain,
     guest: &Guest,
 ) -> Result<BTreeMap<String, PathBuf>, BuildError> {
-    let mut command = command(toolchain, guest);
-    let output = command.output().map_err(|source| BuildError::Start {
-        program: toolchain.cargo.clone(),
-        source,
-    })?;
-    let package = guest.package.clone();
-    if !output.status.success() {
-        return Err(BuildError::Cargo { package });
-    }
+    let metadata = answer(metadata(toolchain, guest), guest)?;
+    let sources = sources(&serde_json::from_slice(&metadata).unwrap_or_default());
+    let messages = answer(build(toolchain, guest, &sources), guest)?;
     let kind = match guest.targets {
         Targets::Library => "cdylib",
         Targets::Examples => "example",
     };
-    let lines = output.stdout.split(|&byte| byte == b'\n');
+    let lines = messages.split(|&byte| byte == b'\n');
     let modules: BTreeMap<_, _> = lines.filter_map(|line| module(line, kind)).collect();
     if modules.is_empty() {
+        let package = guest.package.clone();
         return Err(BuildError::NoModule { package });
     }
     Ok(modules)
+}
+
+/// What cargo prints on standard output when it succeeds.
+fn answer(mut cargo: Command, guest: &Guest) -> Result<Vec<u8>, BuildError> {
+    let output = cargo.output().map_err(|source| BuildError::Start {
+        program: cargo.get_program().into(),
+        source,
+    })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let package = guest.package.clone();
+    Err(BuildError::Cargo { package })
 }
 
 /// The module that one of cargo's JSON messages tells of.
@@ -58,7 +66,8 @@ fn module(line: &[u8], kind: &str) -> Option<(String, PathBuf)> {
     Some((target["name"].as_str()?.to_owned(), path.to_owned()))
 }
 
-fn command(toolchain: &Toolchain, guest: &Guest) -> Command {
+/// A cargo that gets nothing from outside that could change the result.
+fn cargo(toolchain: &Toolchain, guest: &Guest, subcommand: &str) -> Command {
     let mut command = Command::new(&toolchain.cargo);
     for (name, _) in env::vars_os().filter(|(name, _)| changes_the_result(name)) {
         command.env_remove(name);
@@ -68,24 +77,37 @@ fn command(toolchain: &Toolchain, guest: &Guest) -> Command {
         // Set, so that no configuration file can name others.
         .env("RUSTC_WRAPPER", "")
         .env("RUSTC_WORKSPACE_WRAPPER", "")
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain, guest))
-        .arg("build")
+        .arg(subcommand)
+        .arg("--manifest-path")
+        .arg(&guest.manifest)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    if guest.locked {
+        command.arg("--locked");
+    }
+    command
+}
+
+/// Asks where the sources lie.
+fn metadata(toolchain: &Toolchain, guest: &Guest) -> Command {
+    let mut command = cargo(toolchain, guest, "metadata");
+    command.args(["--format-version", "1", "--filter-platform", TARGET]);
+    command
+}
+
+fn build(toolchain: &Toolchain, guest: &Guest, sources: &Sources) -> Command {
+    let mut command = cargo(toolchain, guest, "build");
+    command
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain, sources))
         .args(["--message-format", "json-render-diagnostics"])
         .args(["--target", TARGET, "--profile", &guest.profile])
         .args(["--package", &guest.package])
-        .arg("--manifest-path")
-        .arg(&guest.manifest)
         .arg("--target-dir")
-        .arg(&guest.target_dir)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit());
+        .arg(&guest.target_dir);
     match guest.targets {
         Targets::Library => command.arg("--lib"),
         Targets::Examples => command.arg("--examples"),
     };
-    if guest.locked {
-        command.arg("--locked");
-    }
     if let StandardLibrary::Source { .. } = toolchain.std {
         // A stable compiler builds its own standard library only when told that it may.
         command
@@ -128,7 +150,7 @@ fn changes_the_result(name: &OsStr) -> bool {
 }
 
 /// rustc's flags, as `CARGO_ENCODED_RUSTFLAGS` wants them.
-fn flags(toolchain: &Toolchain, guest: &Guest) -> OsString {
+fn flags(toolchain: &Toolchain, sources: &Sources) -> OsString {
     let mut flags = vec![OsString::from(format!(
         "-Clink-arg=-zstack-size={STACK_BYTES}"
     ))];
@@ -137,17 +159,9 @@ fn flags(toolchain: &Toolchain, guest: &Guest) -> OsString {
         flag.push(linker);
         flags.extend([flag, "-Clinker-flavor=wasm-ld".into()]);
     }
-    // Paths end up in panic messages. The later of two that fit wins, so the narrow ones are last.
-    let sources = guest.manifest.parent().filter(|path| path.is_absolute());
     let home = env::var_os("HOME").map(PathBuf::from);
     let registry = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let remapped = [
-        (home.as_deref(), "/home"),
-        (sources, "/source"),
-        (registry.as_deref(), "/home/.cargo"),
-    ];
-    for (path, name) in remapped {
-        let Some(path) = path else { continue };
+    for (path, name) in remapped(home, registry, sources) {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(path);
         flag.push("=");
@@ -155,6 +169,41 @@ fn flags(toolchain: &Toolchain, guest: &Guest) -> OsString {
         flags.push(flag);
     }
     flags.join(OsStr::new("\u{1f}"))
+}
+
+/// Directories of this machine, each with the name it has in messages.
+type Sources = Vec<(PathBuf, String)>;
+
+/// Paths end up in panic messages, so each directory that may be in one gets a name. The later of
+/// two that fit wins: the narrow ones are last.
+fn remapped(home: Option<PathBuf>, registry: Option<PathBuf>, sources: &Sources) -> Sources {
+    let named = |path: Option<PathBuf>, name: &str| path.map(|path| (path, name.to_owned()));
+    let mut remapped: Sources = named(home, "/home").into_iter().collect();
+    remapped.extend(sources.iter().cloned());
+    remapped.extend(named(registry, "/home/.cargo"));
+    remapped
+}
+
+/// The workspace, and the packages that a `path` outside of it names: all that is compiled from
+/// where the author keeps it. Cargo's paths are absolute, however the manifest was named.
+fn sources(metadata: &Value) -> Sources {
+    let root = metadata["workspace_root"].as_str();
+    let mut sources: Sources = root
+        .map(|root| (PathBuf::from(root), "/source".to_owned()))
+        .into_iter()
+        .collect();
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    for package in packages.filter(|package| package["source"].is_null()) {
+        let manifest = package["manifest_path"].as_str().map(Path::new);
+        let Some(directory) = manifest.and_then(Path::parent) else {
+            continue;
+        };
+        let inside = root.is_some_and(|root| directory.starts_with(root));
+        if let (false, Some(name)) = (inside, package["name"].as_str()) {
+            sources.push((directory.to_owned(), format!("/source/{name}")));
+        }
+    }
+    sources
 }
 
 #[cfg(test)]
@@ -193,5 +242,48 @@ mod tests {
         assert_eq!(module(line.as_bytes(), "cdylib"), expected);
         assert_eq!(module(line.as_bytes(), "example"), None);
         assert_eq!(module(b"", "cdylib"), None);
+    }
+
+    #[test]
+    fn no_directory_of_the_author_is_told() {
+        let metadata = serde_json::json!({
+            "workspace_root": "/srv/mine",
+            "packages": [
+                {"name": "mine", "source": null, "manifest_path": "/srv/mine/Cargo.toml"},
+                {"name": "part", "source": null, "manifest_path": "/srv/mine/part/Cargo.toml"},
+                {"name": "sdk", "source": null, "manifest_path": "/opt/sdk/Cargo.toml"},
+                {"name": "serde", "source": "registry+x", "manifest_path": "/r/serde/Cargo.toml"},
+            ],
+        });
+        let found: Vec<_> = remapped(Some("/root".into()), None, &sources(&metadata))
+            .iter()
+            .map(|(path, name)| format!("{}={name}", path.display()))
+            .collect();
+        let expected = ["/root=/home", "/srv/mine=/source", "/opt/sdk=/source/sdk"];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_manifest_may_be_named_relative_to_where_the_program_runs() {
+        // Tests run in the directory of their package.
+        let guest = Guest {
+            manifest: "Cargo.toml".into(),
+            package: "portreeve-build".to_owned(),
+            targets: Targets::Library,
+            profile: "release".to_owned(),
+            target_dir: "unused".into(),
+            locked: false,
+        };
+        let toolchain = Toolchain {
+            cargo: env!("CARGO").into(),
+            rustc: "rustc".into(),
+            std: StandardLibrary::Compiled,
+        };
+        let metadata = answer(metadata(&toolchain, &guest), &guest).unwrap();
+        let sources = sources(&serde_json::from_slice(&metadata).unwrap());
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (path, name) = &sources[0];
+        assert!(own.starts_with(path), "{sources:?}");
+        assert_eq!(name, "/source");
     }
 }

@@ -72,3 +72,53 @@ const fn is_type(ty: ComponentEntityType) -> bool {
     matches!(ty, ComponentEntityType::Type { created, .. }
         if !matches!(created, ComponentAnyTypeId::Resource(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use wit_component::StringEncoding;
+    use wit_parser::Resolve;
+
+    use super::*;
+
+    /// A core module that imports the function `run` of `interface`, in a world of its own.
+    fn module(package: &str, interface: &str) -> Vec<u8> {
+        let wit = format!(
+            "package {package}@0.1.0;
+             interface {interface} {{ run: func(); }}
+             world guest {{ import {interface}; }}"
+        );
+        let mut resolve = Resolve::default();
+        let id = resolve.push_str("guest.wit", &wit).unwrap();
+        let world = resolve.select_world(&[id], None).unwrap();
+        let core = format!(r#"(module (import "{package}/{interface}@0.1.0" "run" (func)))"#);
+        let mut module = wat::parse_str(core).unwrap();
+        let utf8 = StringEncoding::UTF8;
+        wit_component::embed_component_metadata(&mut module, &resolve, world, utf8, false).unwrap();
+        module
+    }
+
+    fn check(package: &str, interface: &str, expected: Result<(), &str>) {
+        let found = component_of("guest", &module(package, interface)).map(drop);
+        let found = found.map_err(|error| error.to_string());
+        assert_eq!(found, expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn an_import_that_no_policy_gets_is_refused_by_its_name() {
+        check("portreeve:policy", "log", Ok(()));
+        let refused = "`guest` imports `portreeve:policy/shell@0.1.0`; \
+                       a policy may import `portreeve:policy/log` only";
+        check("portreeve:policy", "shell", Err(refused));
+        let refused = "`guest` imports `wasi:cli/log@0.1.0`; \
+                       a policy may import `portreeve:policy/log` only";
+        check("wasi:cli", "log", Err(refused));
+    }
+
+    #[test]
+    fn a_module_without_a_world_is_no_policy() {
+        let module = wat::parse_str(r#"(module (import "env" "run" (func)))"#).unwrap();
+        let error = component_of("guest", &module).unwrap_err();
+        let expected = "`guest` cannot be made a component: ";
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
