@@ -103,30 +103,24 @@ fn needless_exceptions(code: &[Code]) -> impl Iterator<Item = Violation> {
     })
 }
 
-/// Every file of the host but one that starts processes: none may (D8).
+/// The one file of the host that starts processes.
+const STARTS_PROCESSES: &str = "host/src/apply/nft.rs";
+
+/// No other file of the host starts processes (D8).
 fn scattered_processes(code: &[Code]) -> Vec<Violation> {
-    let starts = |file: &&Code| {
-        let command = |mention: &&super::Mention| {
-            mention.is_in("std::process::Command")
-                || mention.is_in("process::Command")
-                || mention.is_in("std::process::*")
-        };
-        file.mentions
-            .iter()
-            .find(command)
-            .map(|mention| mention.line)
+    let starts = |mention: &&super::Mention| {
+        mention.is_in("std::process::Command")
+            || mention.is_in("process::Command")
+            || mention.is_in("std::process::*")
     };
-    let starting: Vec<(&Code, usize)> = code
-        .iter()
-        .filter(|file| file.path.starts_with("host/src/"))
-        .filter_map(|file| Some((file, starts(&file)?)))
-        .collect();
-    if starting.len() < 2 {
-        return Vec::new();
-    }
-    let message = format!("is one of {} files that start processes", starting.len());
-    let violation = |(file, line): (&Code, usize)| file.violation("D8", line, message.clone());
-    starting.into_iter().map(violation).collect()
+    code.iter()
+        .filter(|file| file.path.starts_with("host/src/") && file.path != STARTS_PROCESSES)
+        .filter_map(|file| {
+            let mention = file.mentions.iter().find(starts)?;
+            let message = format!("starts processes; only `{STARTS_PROCESSES}` may");
+            Some(file.violation("D8", mention.line, message))
+        })
+        .collect()
 }
 
 /// A bindings module is declared without `pub`, or hidden for the sake of the sdk's macro (D9).
