@@ -1,7 +1,7 @@
 //! Proof that nothing is on the way any more, so that silence means "dropped".
 //!
-//! The client is bound to one processor, where the two ends of a veth pair hand packets to each
-//! other through one queue, first in, first out; the kernel answers TCP, ICMP and ARP while it
+//! Server and client are bound to one processor, where the two ends of a veth pair hand packets to
+//! each other through one queue, first in, first out; the kernel answers TCP, ICMP and ARP while it
 //! empties that queue. An ARP request therefore comes back after everything that was sent before
 //! it has been judged and answered. Tables of the family `inet` never see ARP.
 

@@ -37,28 +37,37 @@ impl Namespaces {
         command.args(self.0).arg("--").arg(program);
         command
     }
+
+    /// Whether `program` runs there and ends well; otherwise what it says.
+    fn tries(self, program: &Path, arguments: &[&str]) -> Result<(), String> {
+        let mut command = self.command(program);
+        match command.args(arguments).stdin(Stdio::null()).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
 }
 
-/// Finds out by doing it whether rules can be loaded in a namespace, or says why not.
+/// Finds out by doing it whether rules can be loaded in a namespace and a cable be laid there, or
+/// says why not.
 ///
 /// # Errors
 /// One line: what was tried and what came of it.
 pub fn namespaces() -> Result<Namespaces, String> {
-    let nft = tool("nft").map_err(|error| error.to_string())?;
-    tool("ip").map_err(|error| error.to_string())?;
+    let tool = |name| tool(name).map_err(|error| error.to_string());
+    let (nft, ip) = (tool("nft")?, tool("ip")?);
+    let cable = ["link", "add", INTERFACE, "type", "veth"];
     let mut reasons = Vec::new();
     for way in [&["-n"][..], &["-U", "-r", "-n"]] {
-        let output = Namespaces(way)
-            .command(&nft)
-            .args(["list", "ruleset"])
-            .stdin(Stdio::null())
-            .output();
-        let reason = match output {
-            Ok(output) if output.status.success() => return Ok(Namespaces(way)),
-            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => error.to_string(),
-        };
-        reasons.push(format!("unshare {}: {reason}", way.join(" ")));
+        let namespaces = Namespaces(way);
+        let tried = namespaces
+            .tries(&nft, &["list", "ruleset"])
+            .and_then(|()| namespaces.tries(&ip, &cable));
+        match tried {
+            Ok(()) => return Ok(namespaces),
+            Err(reason) => reasons.push(format!("unshare {}: {reason}", way.join(" "))),
+        }
     }
     Err(reasons.join("; ").replace('\n', " "))
 }

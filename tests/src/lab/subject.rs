@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use portreeve_model::ruleset::Ruleset;
+use tempfile::TempDir;
 
 use crate::lab::network;
 
@@ -14,7 +15,7 @@ use crate::lab::network;
 pub struct Subject {
     program: PathBuf,
     settings: Vec<String>,
-    folder: PathBuf,
+    folder: TempDir,
 }
 
 impl Subject {
@@ -23,10 +24,9 @@ impl Subject {
     /// # Errors
     /// When its folder cannot be made.
     pub fn new(program: &Path, policy: &str, settings: &[String]) -> io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("portreeve-lab-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
+        let folder = tempfile::tempdir()?;
         fs::write(
-            folder.join("portreeve.toml"),
+            folder.path().join("portreeve.toml"),
             format!("policy = \"{policy}\"\n"),
         )?;
         Ok(Self {
@@ -52,11 +52,11 @@ impl Subject {
         command
             .args(arguments)
             .arg("--config")
-            .arg(self.folder.join("portreeve.toml"))
+            .arg(self.folder.path().join("portreeve.toml"))
             .arg("--state-dir")
-            .arg(self.folder.join("state"))
+            .arg(self.folder.path().join("state"))
             .arg("--cache-dir")
-            .arg(self.folder.join("cache"))
+            .arg(self.folder.path().join("cache"))
             .stdin(Stdio::null());
         for setting in &self.settings {
             command.arg("--set").arg(setting);
@@ -65,12 +65,6 @@ impl Subject {
             &command.output()?,
             &format!("portreeve {}", arguments.join(" ")),
         )
-    }
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -12,7 +12,7 @@ use portreeve_model::ruleset::{Reject, Ruleset};
 use crate::lab::client::{Answer, Client, Request};
 use crate::lab::server::Server;
 use crate::lab::sources::{Source, sources};
-use crate::lab::{Held, Observation, Outcome, Probe, Report, Service, network, subject};
+use crate::lab::{Held, Observation, Outcome, Probe, Report, Service, barrier, network, subject};
 
 /// Everybody tries everything, then the rules come, then everybody tries again.
 ///
@@ -21,6 +21,9 @@ use crate::lab::{Held, Observation, Outcome, Probe, Report, Service, network, su
 pub fn run(policy: &str, subject: &subject::Subject) -> io::Result<Report> {
     let ruleset = subject.planned()?;
     let sources = sources();
+    // The server too, and the client that it starts: its answers must not overtake a barrier on
+    // another processor.
+    barrier::stay_on_one_processor()?;
     let mut world = World::start(&sources)?;
     subject::load_bystander()?;
     let bystander = subject::list_bystander()?;
