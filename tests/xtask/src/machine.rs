@@ -58,14 +58,21 @@ impl Machine {
         compiled || self.has_debian_wasm()
     }
 
+    /// Whether the distribution's compiler has the source of the standard library, and a linker
+    /// that knows wasm: what `portreeve-build` looks for.
     fn has_debian_wasm(self) -> bool {
-        let sysroot = program(Path::new("/usr/bin/rustc"))
-            .args(&["--print", "sysroot"])
-            .prints();
-        sysroot.is_some_and(|sysroot| {
+        let asked = |arguments: &[&str]| {
+            program(Path::new("/usr/bin/rustc"))
+                .args(arguments)
+                .prints()
+        };
+        let source = asked(&["--print", "sysroot"]).is_some_and(|sysroot| {
             Path::new(&sysroot)
                 .join("lib/rustlib/src/rust/library/Cargo.lock")
                 .is_file()
-        })
+        });
+        let beside_library = asked(&["--print", "target-libdir"])
+            .is_some_and(|library| Path::new(&library).with_file_name("bin/rust-lld").is_file());
+        source && (beside_library || Path::new("/usr/bin/wasm-ld").is_file())
     }
 }

@@ -26,12 +26,19 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Runs something that is one check.
-    pub(crate) fn check(&mut self, name: &str, step: Step) -> io::Result<()> {
-        match step.run()? {
+    pub(crate) fn check(&mut self, name: &str, step: Step) -> io::Result<Ended> {
+        let ended = step.run()?;
+        match ended {
             Ended::Well => self.passed += 1,
             Ended::Badly => self.fail(name),
         }
-        Ok(())
+        Ok(ended)
+    }
+
+    /// Notes what is not run, and why.
+    pub(crate) fn leave_out(&mut self, reason: &str) {
+        self.skipped += 1;
+        self.reasons.push(reason.to_owned());
     }
 
     /// Runs something that is many tests.
@@ -70,6 +77,11 @@ impl Tally {
             self.passed += count(sums, &["passed"]);
             self.failed += count(sums, &["failed", "timed out"]);
             self.skipped += count(sums, &["skipped", "ignored"]);
+        } else if let Some(test) = failed(line) {
+            // nextest names it again at the end.
+            if !self.failures.iter().any(|known| known == test) {
+                self.failures.push(test.to_owned());
+            }
         }
     }
 }
@@ -82,6 +94,18 @@ fn sums(line: &str) -> Option<&str> {
     }
     let (_, sums) = line.strip_prefix("test result: ")?.split_once(". ")?;
     Some(sums)
+}
+
+/// The test in `FAIL [ 0.1s] package::binary name` of nextest or in `test name ... FAILED` of
+/// libtest.
+fn failed(line: &str) -> Option<&str> {
+    if let Some(test) = line.strip_prefix("test ") {
+        return test.strip_suffix(" ... FAILED");
+    }
+    let (how, rest) = line.split_once(" [")?;
+    let badly = ["FAIL", "TIMEOUT", "ABORT"].contains(&how) || how.starts_with("SIG");
+    let (_, test) = rest.split_once("] ")?;
+    badly.then(|| test.trim())
 }
 
 /// The number in front of any of `words`.
@@ -125,20 +149,30 @@ mod tests {
     fn a_test_that_could_not_run_is_not_counted_as_passed() {
         let lines = [
             "    skipped: no namespaces",
+            "        FAIL [   0.004s] portreeve-tests::cli it_plans",
+            "     TIMEOUT [  60.004s] portreeve-tests::cli it_ends",
+            "        PASS [   0.004s] portreeve-tests::cli it_applies",
             "     Summary [   0.011s] 7 tests run: 5 passed (1 slow), 1 failed, 1 timed out, 2 skipped",
+            "        FAIL [   0.004s] portreeve-tests::cli it_plans",
         ];
         check(
             &lines,
-            "\nskipped: no namespaces\n4 passed, 2 failed, 3 skipped\n",
+            "\nskipped: no namespaces\nfailed: portreeve-tests::cli it_plans\n\
+             failed: portreeve-tests::cli it_ends\n4 passed, 2 failed, 3 skipped\n",
         );
     }
 
     #[test]
     fn all_binaries_of_plain_cargo_test_are_added_up() {
         let lines = [
+            "test plans::it_plans ... FAILED",
+            "test plans::it_ends ... ok",
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished",
             "test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out",
         ];
-        check(&lines, "\n5 passed, 4 failed, 1 skipped\n");
+        check(
+            &lines,
+            "\nfailed: plans::it_plans\n5 passed, 4 failed, 1 skipped\n",
+        );
     }
 }
