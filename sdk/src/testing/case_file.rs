@@ -18,6 +18,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::value;
+use crate::Refusal;
 
 /// One case file, read.
 ///
@@ -72,10 +73,66 @@ pub struct CaseFile {
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Expected {
-    /// It refuses to draft, with a message that contains this.
-    Refusal(String),
+    /// It refuses to draft.
+    Refusal(ExpectedRefusal),
     /// It drafts a rule set that does this.
     Packets(Vec<Case>),
+}
+
+/// A refusal that a case file expects: a part of its message, and perhaps its kind.
+///
+/// ```
+/// use portreeve_sdk::describe;
+/// use portreeve_sdk::testing::{CaseFile, Expected, ExpectedRefusal};
+///
+/// let description = describe("example", "1", "An example.").build();
+/// let text = "refusal = { unsupported = 'no interface' }";
+/// let file = CaseFile::parse("a.toml", text, &description)?;
+/// let expected = ExpectedRefusal::Unsupported("no interface".to_owned());
+/// assert_eq!(file.expected, Expected::Refusal(expected));
+/// # Ok::<(), portreeve_sdk::testing::CaseError>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ExpectedRefusal {
+    /// `refusal = "…"`: of either kind, with a message that contains this.
+    Either(String),
+    /// `refusal = { inputs = "…" }`: one that the operator can mend.
+    Inputs(String),
+    /// `refusal = { unsupported = "…" }`: the policy does not know the situation.
+    Unsupported(String),
+}
+
+impl ExpectedRefusal {
+    /// Whether `refusal` is of the kind and its message contains the part.
+    ///
+    /// ```
+    /// use portreeve_sdk::{Refusal, testing::ExpectedRefusal};
+    ///
+    /// let expected = ExpectedRefusal::Inputs("IPv6".to_owned());
+    /// assert!(expected.is_met_by(&Refusal::inputs("no IPv6 prefix")));
+    /// assert!(!expected.is_met_by(&Refusal::unsupported("no IPv6 prefix")));
+    /// ```
+    #[must_use]
+    pub fn is_met_by(&self, refusal: &Refusal) -> bool {
+        match (self, refusal) {
+            (Self::Either(part) | Self::Inputs(part), Refusal::Inputs(message))
+            | (Self::Either(part) | Self::Unsupported(part), Refusal::Unsupported(message)) => {
+                message.contains(part)
+            }
+            (Self::Inputs(_), Refusal::Unsupported(_))
+            | (Self::Unsupported(_), Refusal::Inputs(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for ExpectedRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Either(part) => write!(f, "`{part}`"),
+            Self::Inputs(part) => write!(f, "`{part}` (inputs)"),
+            Self::Unsupported(part) => write!(f, "`{part}` (unsupported)"),
+        }
+    }
 }
 
 /// One packet and what becomes of it.
@@ -212,9 +269,37 @@ struct Written {
     settings: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
     #[serde(default)]
     feeds: BTreeMap<Spanned<String>, Spanned<WrittenFeed>>,
-    refusal: Option<String>,
+    refusal: Option<WrittenRefusal>,
     #[serde(default)]
     case: Vec<Spanned<WrittenCase>>,
+}
+
+/// A part of a refusal's message, or that with the refusal's kind.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected \"PART\", `{ inputs = \"PART\" }` or `{ unsupported = \"PART\" }`"
+)]
+enum WrittenRefusal {
+    Either(String),
+    Kind(WrittenKind),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenKind {
+    Inputs(String),
+    Unsupported(String),
+}
+
+impl From<WrittenRefusal> for ExpectedRefusal {
+    fn from(written: WrittenRefusal) -> Self {
+        match written {
+            WrittenRefusal::Either(part) => Self::Either(part),
+            WrittenRefusal::Kind(WrittenKind::Inputs(part)) => Self::Inputs(part),
+            WrittenRefusal::Kind(WrittenKind::Unsupported(part)) => Self::Unsupported(part),
+        }
+    }
 }
 
 /// The addresses of a feed: prefixes, or files that hold one prefix a line.
@@ -439,7 +524,7 @@ impl Reader<'_> {
 
     fn expected(&self, written: Written) -> Result<Expected, CaseError> {
         match (written.refusal, written.case) {
-            (Some(message), cases) if cases.is_empty() => Ok(Expected::Refusal(message)),
+            (Some(refusal), cases) if cases.is_empty() => Ok(Expected::Refusal(refusal.into())),
             (Some(_), _) => {
                 let message = "a policy that refuses has no cases; remove one of the two";
                 Err(self.error_at(None, message.to_owned()))

@@ -74,12 +74,18 @@ pub fn judge(file: &CaseFile, decision: &Result<Draft, Refusal>) -> Vec<Failure>
         }]
     };
     match (&file.expected, decision) {
-        (Expected::Refusal(part), Err(refusal)) if refusal.to_string().contains(part) => Vec::new(),
-        (Expected::Refusal(part), Err(refusal)) => one(format!(
-            "the policy refuses with `{refusal}`, not with `{part}`"
-        )),
-        (Expected::Refusal(part), Ok(_)) => one(format!(
-            "the policy drafts a rule set, it should refuse with `{part}`"
+        (Expected::Refusal(expected), Err(refusal)) if expected.is_met_by(refusal) => Vec::new(),
+        (Expected::Refusal(expected), Err(refusal)) => {
+            let kind = match refusal {
+                Refusal::Inputs(_) => "inputs",
+                Refusal::Unsupported(_) => "unsupported",
+            };
+            one(format!(
+                "the policy refuses with `{refusal}` ({kind}), not with {expected}"
+            ))
+        }
+        (Expected::Refusal(expected), Ok(_)) => one(format!(
+            "the policy drafts a rule set, it should refuse with {expected}"
         )),
         (Expected::Packets(_), Err(refusal)) => one(format!("the policy refuses: {refusal}")),
         (Expected::Packets(cases), Ok(draft)) => match validate(draft, &file.feeds) {

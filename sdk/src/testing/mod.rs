@@ -58,7 +58,9 @@ use portreeve_model::inputs::{Feed, Inputs, Setting};
 
 use crate::Policy;
 
-pub use self::case_file::{Case, CaseError, CaseFile, Expected, ExpectedVerdict, Logging};
+pub use self::case_file::{
+    Case, CaseError, CaseFile, Expected, ExpectedRefusal, ExpectedVerdict, Logging,
+};
 pub use self::goals::check_goals;
 pub use self::judge::{Failure, judge, walk};
 pub use self::lattice::lattice;
