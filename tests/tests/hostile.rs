@@ -348,11 +348,13 @@ fn a_file_is_read_no_further_than_the_limit() {
         "{found}"
     );
     let found = code(Path::new("/dev/zero"));
-    let expected = "error[W001]: policy `/dev/zero`: is not a regular file";
-    assert_eq!(found, expected);
+    assert!(
+        found.contains("W001") && found.contains("is not a regular file"),
+        "{found}"
+    );
     let found = code(&directory.path().join("missing.wasm"));
     assert!(
-        found.contains("W001") && found.contains("No such file"),
+        found.contains("W001") && found.contains("does not exist"),
         "{found}"
     );
 }
