@@ -8,12 +8,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +22,8 @@ const ROUNDS: usize = 31;
 /// Runs behind each figure of a large feed.
 const LARGE_ROUNDS: usize = 5;
 
+type Result<T> = io::Result<T>;
+
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -30,8 +31,12 @@ fn main() -> Result<ExitCode> {
         ["measure", program, rest @ ..] => measure_here(program, rest),
         ["inside", portreeve] => inside(Path::new(portreeve)).map(|()| ExitCode::SUCCESS),
         [portreeve] => enter_namespace(portreeve),
-        _ => bail!("usage: bench PORTREEVE"),
+        _ => failed("usage: bench PORTREEVE"),
     }
+}
+
+fn failed<T>(what: impl Into<String>) -> Result<T> {
+    Err(io::Error::other(what.into()))
 }
 
 /// Starts this program again in a network namespace of its own.
@@ -71,16 +76,16 @@ fn measure_here(program: &str, arguments: &[&str]) -> Result<ExitCode> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{program} cannot be started"))?;
+        .spawn()?;
     let output = child.wait_with_output()?;
     let wall_ms = started.elapsed().as_secs_f64() * 1e3;
-    ensure!(
-        output.status.success(),
-        "{program} {arguments:?}: {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return failed(format!(
+            "{program} {arguments:?}: {}: {said}",
+            output.status
+        ));
+    }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros =
         |time: nix::sys::time::TimeVal| time.tv_sec() as f64 * 1e3 + time.tv_usec() as f64 / 1e3;
@@ -117,10 +122,12 @@ impl Contender {
         child
             .stdout
             .take()
-            .context("stdout is piped")?
+            .expect("piped")
             .read_to_string(&mut printed)?;
-        ensure!(child.wait()?.success(), "{:?} failed", self.0);
-        serde_json::from_str(&printed).context("the measurement cannot be read")
+        if !child.wait()?.success() {
+            return failed(format!("{:?} failed", self.0));
+        }
+        Ok(serde_json::from_str(&printed)?)
     }
 }
 
@@ -159,12 +166,12 @@ impl Bench {
     fn new(portreeve: &Path) -> Result<Self> {
         let portreeve = portreeve
             .to_str()
-            .context("the path is not UTF-8")?
+            .ok_or_else(|| io::Error::other("the path is not UTF-8"))?
             .to_owned();
         let nft = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"]
             .into_iter()
             .find(|path| Path::new(path).is_file())
-            .context("nft is not installed")?;
+            .ok_or_else(|| io::Error::other("nft is not installed"))?;
         let bench = Self {
             portreeve,
             nft: nft.to_owned(),
@@ -203,7 +210,9 @@ impl Bench {
             .args(["plan", "--format", "nft", "--config"])
             .arg(self.config())
             .output()?;
-        ensure!(rules.status.success(), "plan --format nft failed");
+        if !rules.status.success() {
+            return failed("plan --format nft failed");
+        }
         // As portreeve does it: one transaction that replaces the table and nothing else.
         let mut script = b"add table inet portreeve\ndelete table inet portreeve\n".to_vec();
         script.extend(rules.stdout);

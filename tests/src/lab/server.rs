@@ -2,13 +2,20 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::lab::{Service, network};
 
 /// Connections that may wait to be accepted; more than a run ever opens at once.
 const BACKLOG: i32 = 4096;
+
+/// How long a connection may take to open before the rules come: a lost first packet is sent again
+/// after a second.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Every socket of the server. The kernel answers TCP and echo; [`Server::answer`] the rest.
 pub(super) struct Server {
@@ -60,9 +67,23 @@ impl Server {
         Ok(())
     }
 
-    /// Keeps every connection that is open now.
-    pub(super) fn hold(&mut self) -> io::Result<usize> {
+    /// Keeps so many connections, waiting for those that have yet to open; how many there are.
+    pub(super) fn hold(&mut self, count: usize) -> io::Result<usize> {
+        let deadline = Instant::now() + PATIENCE;
         self.held = self.accept_all()?;
+        while self.held.len() < count && Instant::now() < deadline {
+            let mut waiting: Vec<_> = self
+                .tcp
+                .iter()
+                .map(|tcp| PollFd::new(tcp.as_fd(), PollFlags::POLLIN))
+                .collect();
+            let left = deadline.saturating_duration_since(Instant::now());
+            poll(
+                &mut waiting,
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
+            )?;
+            self.held.extend(self.accept_all()?);
+        }
         Ok(self.held.len())
     }
 

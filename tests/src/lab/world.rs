@@ -109,7 +109,7 @@ impl World {
             .collect();
         self.client.ask(&Request::Hold(probes.clone()))?;
         self.client.done()?;
-        let held = self.server.hold()?;
+        let held = self.server.hold(probes.len())?;
         if held == probes.len() {
             Ok(probes)
         } else {

@@ -9,6 +9,9 @@ use crate::step::{cargo, program};
 /// The target that policies are compiled for.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
+/// The target of the static binary.
+pub(crate) const MUSL: &str = "x86_64-unknown-linux-musl";
+
 /// What this machine has, asked when it matters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Machine;

@@ -7,10 +7,11 @@ mod setup;
 mod step;
 mod tally;
 
+use std::fs;
 use std::io;
 use std::process::ExitCode;
 
-use machine::Machine;
+use machine::{MUSL, Machine};
 use setup::Needs;
 use step::{Ended, cargo};
 use tally::Tally;
@@ -122,7 +123,47 @@ fn bench() -> io::Result<Ended> {
         }
     }
     let portreeve = step::built("release", "portreeve")?;
-    step::program(&step::built("debug", "bench")?)
+    let measured = step::program(&step::built("debug", "bench")?)
         .arg(&portreeve)
+        .run()?;
+    if measured == Ended::Badly {
+        return Ok(measured);
+    }
+    static_binary()
+}
+
+/// Builds the static binary and starts it: it has no interpreter, and plans all the same.
+fn static_binary() -> io::Result<Ended> {
+    setup::ensure_target(MUSL)?;
+    let build = [
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "portreeve",
+        "--target",
+        MUSL,
+    ];
+    if cargo(&build).run()? == Ended::Badly {
+        return Ok(Ended::Badly);
+    }
+    let portreeve = step::built(&format!("{MUSL}/release"), "portreeve")?;
+    let bytes = fs::read(&portreeve)?;
+    // Only a program that is linked at its start names who links it (`PT_INTERP`).
+    if bytes
+        .windows(b"/ld-".len())
+        .take(4096)
+        .any(|name| name == b"/ld-")
+    {
+        return Err(io::Error::other(
+            "the static binary asks for an interpreter",
+        ));
+    }
+    println!(
+        "static binary: {:.2} MB",
+        bytes.len() as f64 / f64::from(1 << 20)
+    );
+    step::program(&portreeve)
+        .args(&["plan", "--format", "json"])
         .run()
 }

@@ -74,6 +74,19 @@ fn ensure_wasm(machine: Machine) -> io::Result<()> {
     install(machine, &DEBIAN_WASM)
 }
 
+/// Has rustup add a target that is missing.
+pub(crate) fn ensure_target(target: &str) -> io::Result<()> {
+    match program(Path::new("rustup"))
+        .args(&["target", "add", target])
+        .run()?
+    {
+        Ended::Well => Ok(()),
+        Ended::Badly => Err(io::Error::other(format!(
+            "missing: rustup target add {target}"
+        ))),
+    }
+}
+
 /// Installs Debian packages as root, or says in one line what to run.
 fn install(machine: Machine, packages: &[&str]) -> io::Result<()> {
     if packages.is_empty() {
