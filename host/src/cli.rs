@@ -90,13 +90,17 @@ pub struct Apply {
 #[derive(Args, Debug)]
 pub struct Explain {
     /// For example: tcp 192.0.2.7:40000 to 198.51.100.10:443
-    ///
-    /// [HOOK] [INTERFACE] tcp|udp SOURCE[:PORT] to DESTINATION:PORT [STATE] [hoplimit N]
-    /// [HOOK] [INTERFACE] icmp|icmpv6 TYPE SOURCE to DESTINATION    [STATE] [hoplimit N]
-    /// [HOOK] [INTERFACE] protocol N SOURCE to DESTINATION          [STATE] [hoplimit N]
-    ///
-    /// Left out, the hook is `input`, the interface `eth0`, the source port 40000, the state what
-    /// conntrack says of a first packet. IPv6 addresses with a port stand in brackets.
-    #[arg(required = true, value_name = "PACKET", verbatim_doc_comment)]
+    #[arg(required = true, value_name = "PACKET", long_help = PACKET_HELP)]
     pub packet: Vec<String>,
 }
+
+/// The grammar of a packet, as `portreeve explain --help` shows it.
+const PACKET_HELP: &str = "\
+For example: tcp 192.0.2.7:40000 to 198.51.100.10:443
+
+[HOOK] [INTERFACE] tcp|udp SOURCE[:PORT] to DESTINATION:PORT [STATE] [hoplimit N]
+[HOOK] [INTERFACE] icmp|icmpv6 TYPE SOURCE to DESTINATION    [STATE] [hoplimit N]
+[HOOK] [INTERFACE] protocol N SOURCE to DESTINATION          [STATE] [hoplimit N]
+
+Left out, the hook is `input`, the interface `eth0`, the source port 40000, the state what conntrack
+says of a first packet. IPv6 addresses with a port stand in brackets.";
