@@ -67,8 +67,7 @@ impl Tally {
 
     /// Takes in a line of a test runner: its sums, and the words of tests that could not run.
     fn look(&mut self, line: &str) {
-        let line = line.trim();
-        if let Some(reason) = line.strip_prefix(SKIPPED) {
+        if let Some(reason) = line.trim().strip_prefix(SKIPPED) {
             self.unable += 1;
             if !self.reasons.iter().any(|known| known == reason) {
                 self.reasons.push(reason.to_owned());
@@ -88,8 +87,10 @@ impl Tally {
 
 /// The sums in `Summary [ 1.2s] 9 tests run: 8 passed, 1 failed, 0 skipped` of nextest or in
 /// `test result: ok. 8 passed; 1 failed; 0 ignored` of libtest.
+///
+/// nextest shows libtest's lines too, indented: those are in its own sums already.
 fn sums(line: &str) -> Option<&str> {
-    if line.starts_with("Summary [") {
+    if line.trim_start().starts_with("Summary [") {
         return line.split_once("run: ").map(|(_, sums)| sums);
     }
     let (_, sums) = line.strip_prefix("test result: ")?.split_once(". ")?;
@@ -102,7 +103,7 @@ fn failed(line: &str) -> Option<&str> {
     if let Some(test) = line.strip_prefix("test ") {
         return test.strip_suffix(" ... FAILED");
     }
-    let (how, rest) = line.split_once(" [")?;
+    let (how, rest) = line.trim().split_once(" [")?;
     let badly = ["FAIL", "TIMEOUT", "ABORT"].contains(&how) || how.starts_with("SIG");
     let (_, test) = rest.split_once("] ")?;
     badly.then(|| test.trim())
@@ -152,6 +153,8 @@ mod tests {
             "        FAIL [   0.004s] portreeve-tests::cli it_plans",
             "     TIMEOUT [  60.004s] portreeve-tests::cli it_ends",
             "        PASS [   0.004s] portreeve-tests::cli it_applies",
+            "    test it_applies ... ok",
+            "    test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 8 filtered out",
             "     Summary [   0.011s] 7 tests run: 5 passed (1 slow), 1 failed, 1 timed out, 2 skipped",
             "        FAIL [   0.004s] portreeve-tests::cli it_plans",
         ];
