@@ -369,15 +369,28 @@ fn a_record_that_was_damaged_is_no_drift_and_an_apply_mends_it() {
     let subject = Subject::new();
     let apply = || subject.run_in(&namespace, &["apply", "--no-trial"]);
     apply().succeeds(&["machine   confirmed"]);
-    let transaction = subject.path("state/applied.nft.json");
-    fs::write(&transaction, "{\"nftables\": [{\"surprise\": 1}]}").unwrap();
-    subject
-        .run_in(&namespace, &["status"])
-        .fails(1, &["error[A003]", "apply again"]);
+    let applied = subject.path("state/applied");
+    let whole = fs::read_to_string(&applied).unwrap();
+    let surprise = "{\"nftables\": [{\"surprise\": 1}]}";
+    for damaged in ["", surprise, &whole[..whole.len() / 2], &whole[..40]] {
+        fs::write(&applied, damaged).unwrap();
+        subject
+            .run_in(&namespace, &["status"])
+            .fails(1, &["error[A003]", "apply again"]);
+    }
     apply().succeeds(&["machine   confirmed"]);
     subject
         .run_in(&namespace, &["status"])
         .succeeds(&["in force, as applied"]);
+    let left: Vec<_> = fs::read_dir(subject.path("state"))
+        .unwrap()
+        .flatten()
+        .collect();
+    assert_eq!(
+        left.len(),
+        2,
+        "the record and the lock, nothing unfinished: {left:?}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What was applied last, kept on disk: a record for people and the transaction for comparison.
 //!
-//! Files are replaced whole: temporary file, fsync, rename, fsync of the directory. A crash
-//! leaves the old record or the new one.
+//! Both are in one file, a line each, which is replaced whole: temporary file, fsync, rename, fsync
+//! of the directory. A crash leaves the old one or the new one, and never half of each.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -13,12 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
 use crate::pipeline::Plan;
-use crate::policy::sha256_hex;
 
-/// The record's file in the state directory.
-const RECORD_FILE: &str = "applied.json";
-/// The transaction's file in the state directory.
-const TRANSACTION_FILE: &str = "applied.nft.json";
+/// The file of what was applied, in the state directory.
+const APPLIED_FILE: &str = "applied";
+/// What is about to replace it.
+const NEXT_FILE: &str = "applied.new";
 /// The file that whoever changes the rule set holds locked.
 const LOCK_FILE: &str = "lock";
 
@@ -35,8 +34,6 @@ pub struct Record {
     pub policy_version: String,
     /// SHA-256 of the policy's component.
     pub policy_digest: String,
-    /// SHA-256 of the transaction beside this record: what shows that the two belong together.
-    pub transaction_digest: String,
     /// The settings, as `--set` takes them.
     pub settings: Vec<String>,
     /// The feeds.
@@ -72,7 +69,6 @@ impl Record {
             policy: plan.description().name.clone(),
             policy_version: plan.description().version.clone(),
             policy_digest: plan.policy_digest().to_owned(),
-            transaction_digest: sha256_hex(plan.transaction().to_json().as_bytes()),
             settings: plan
                 .inputs()
                 .settings
@@ -113,22 +109,17 @@ impl StateDir {
     /// What was applied last, or `None` when nothing was.
     ///
     /// # Errors
-    /// When the files are there but cannot be read.
+    /// When the file is there but cannot be read.
     pub fn applied(&self) -> io::Result<Option<Applied>> {
-        let text = match fs::read_to_string(self.0.join(RECORD_FILE)) {
+        let text = match fs::read_to_string(self.0.join(APPLIED_FILE)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let record: Record = serde_json::from_str(&text)?;
-        let transaction = fs::read_to_string(self.0.join(TRANSACTION_FILE))?;
-        if sha256_hex(transaction.as_bytes()) != record.transaction_digest {
-            let message = "the record and the transaction beside it do not belong together";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
+        let (record, transaction) = text.split_once('\n').unwrap_or((&text, ""));
         Ok(Some(Applied {
-            record,
-            transaction,
+            record: serde_json::from_str(record)?,
+            transaction: transaction.to_owned(),
         }))
     }
 
@@ -161,20 +152,10 @@ impl StateDir {
         record: &Record,
         transaction: &Transaction,
     ) -> Result<Prepared<'_>, ApplyError> {
-        let record = serde_json::to_vec_pretty(record).expect("a record is plain data");
-        let write = || {
-            write_new(
-                &self.temporary(TRANSACTION_FILE),
-                transaction.to_json().as_bytes(),
-            )?;
-            write_new(&self.temporary(RECORD_FILE), &record)
-        };
-        write().map_err(|e| self.error(e))?;
+        let record = serde_json::to_string(record).expect("a record is plain data");
+        let text = record + "\n" + &transaction.to_json();
+        write_new(&self.0.join(NEXT_FILE), text.as_bytes()).map_err(|e| self.error(e))?;
         Ok(Prepared(self))
-    }
-
-    fn temporary(&self, file: &str) -> PathBuf {
-        self.0.join(format!("{file}.new"))
     }
 
     fn error(&self, source: io::Error) -> ApplyError {
@@ -191,20 +172,15 @@ pub(super) struct Prepared<'a>(&'a StateDir);
 impl Prepared<'_> {
     /// Makes it the record of what is in force.
     pub(super) fn put_in_place(self) -> io::Result<()> {
-        // A crash between the two shows: the digest in the record is that of its own transaction.
-        for file in [TRANSACTION_FILE, RECORD_FILE] {
-            fs::rename(self.0.temporary(file), self.0.0.join(file))?;
-        }
+        fs::rename(self.0.0.join(NEXT_FILE), self.0.0.join(APPLIED_FILE))?;
         File::open(&self.0.0)?.sync_all()
     }
 }
 
 impl Drop for Prepared<'_> {
     fn drop(&mut self) {
-        for file in [TRANSACTION_FILE, RECORD_FILE] {
-            // Gone already once it is in place; what stays is overwritten by the next apply.
-            let _ = fs::remove_file(self.0.temporary(file));
-        }
+        // Gone already once it is in place; what stays is removed by the next apply.
+        let _ = fs::remove_file(self.0.0.join(NEXT_FILE));
     }
 }
 

@@ -28,7 +28,6 @@ use crate::inputs::file::{self, ReadError};
 
 use self::bindings::{PolicyPre, Refusal as RefusalBinding};
 pub use self::cache::{Cache, CacheError};
-pub(crate) use self::digest::hex as sha256_hex;
 use self::engine::COMPONENT_BYTES;
 pub use self::error::{Cause, Limit, NotAPolicy, PolicyError, Refusal};
 use self::evaluation::{Outcome, State};
