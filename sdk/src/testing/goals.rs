@@ -7,9 +7,9 @@ use std::path::Path;
 
 use portreeve_model::goal::Goal;
 use portreeve_model::ruleset::Ruleset;
-use portreeve_model::validate::{instantiate, validate};
+use portreeve_model::validate::instantiate;
 
-use super::{CaseFile, Expected, case_files, lattice, walk};
+use super::{CaseFile, Expected, case_files, lattice, ruleset_of, walk};
 use crate::Policy;
 
 /// Tries every goal of `P` on boundary packets, for the inputs of every case file in `dir` that
@@ -57,14 +57,7 @@ pub fn check_goals<P: Policy>(dir: impl AsRef<Path>, packets_min: usize) {
 /// How many packets the goals were tried on.
 fn check_file<P: Policy>(file: &CaseFile) -> usize {
     let path = file.path.display();
-    let draft = match P::decide(&file.inputs) {
-        Ok(draft) => draft,
-        Err(refusal) => panic!("{path}: the policy refuses: {refusal}"),
-    };
-    let ruleset = match validate(&draft, &file.feeds) {
-        Ok(ruleset) => ruleset,
-        Err(found) => panic!("{path}: {}", found[0]),
-    };
+    let ruleset = ruleset_of::<P>(file);
     let goals: Vec<Goal> = P::describe()
         .goals
         .iter()

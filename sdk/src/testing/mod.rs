@@ -55,6 +55,8 @@ use std::path::Path;
 
 use portreeve_model::description::Description;
 use portreeve_model::inputs::{Feed, Inputs, Setting};
+use portreeve_model::ruleset::Ruleset;
+use portreeve_model::validate::validate;
 
 use crate::Policy;
 
@@ -143,6 +145,19 @@ fn case_files<P: Policy>(dir: &Path) -> Vec<CaseFile> {
     match CaseFile::read_dir(dir, &P::describe()) {
         Ok(files) => files,
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// The rule set that the policy means for a case file; one that it does not draft ends the test.
+fn ruleset_of<P: Policy>(file: &CaseFile) -> Ruleset {
+    let path = file.path.display();
+    let draft = match P::decide(&file.inputs) {
+        Ok(draft) => draft,
+        Err(refusal) => panic!("{path}: the policy refuses: {refusal}"),
+    };
+    match validate(&draft, &file.feeds) {
+        Ok(ruleset) => ruleset,
+        Err(found) => panic!("{path}: {}", found[0]),
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use portreeve_model::ruleset::text::Elements;
-use portreeve_model::validate::validate;
 
-use super::{Expected, case_files};
+use super::{Expected, case_files, ruleset_of};
 use crate::Policy;
 
 /// Set this variable in the environment, and [`assert_snapshots`] writes what it would compare.
@@ -93,15 +92,7 @@ fn drafted<P: Policy>(cases: &Path) -> BTreeMap<String, String> {
         if matches!(file.expected, Expected::Refusal(_)) {
             continue;
         }
-        let path = file.path.display();
-        let draft = match P::decide(&file.inputs) {
-            Ok(draft) => draft,
-            Err(refusal) => panic!("{path}: the policy refuses: {refusal}"),
-        };
-        let ruleset = match validate(&draft, &file.feeds) {
-            Ok(ruleset) => ruleset,
-            Err(found) => panic!("{path}: {}", found[0]),
-        };
+        let ruleset = ruleset_of::<P>(&file);
         let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
         drafted.insert(
             format!("{stem}.nft"),
