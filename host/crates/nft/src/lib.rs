@@ -5,6 +5,7 @@
 //! not know it names, and it never guesses. Nothing here starts a process or opens a file.
 
 mod elements;
+pub mod layout;
 mod lift;
 mod lower;
 mod protocols;
