@@ -1,5 +1,6 @@
 //! The command line: types only, no logic.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -43,6 +44,16 @@ pub struct Options {
         default_value = "/var/cache/portreeve"
     )]
     pub cache_dir: PathBuf,
+    /// Where those who log in are told of a trial; empty: nowhere
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        value_name = "DIR",
+        env = "PORTREEVE_MOTD_DIR",
+        default_value = "/run/motd.d"
+    )]
+    pub motd_dir: OsString,
     /// How to print the answer
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub format: Format,
@@ -70,20 +81,53 @@ pub enum Command {
     Plan,
     /// Plan, then ask the kernel whether it would accept the rule set; changes nothing
     Check,
-    /// Plan, then put the rule set into the kernel
+    /// Plan, then put the rule set on trial; the kernel takes it back unless it is confirmed
     Apply(Apply),
+    /// Make the rule set on trial permanent, from a new connection that it let in
+    Confirm(Confirm),
+    /// End the trial now, or go back to an earlier rule set
+    Rollback(Rollback),
+    /// Load the last confirmed rule set; needs no network, no feed, no policy
+    Boot,
     /// Show what is in force, since when, by which policy and inputs
     Status,
+    /// Show what was applied, and what became of it
+    History,
     /// Show what the planned rule set does to one packet, rule by rule, and why
     Explain(Explain),
 }
 
-/// Plan, then put the rule set into the kernel.
+/// Plan, then put the rule set on trial.
 #[derive(Args, Debug)]
 pub struct Apply {
+    /// How long the trial lasts, 1s to 1h [default: the configuration's, or 60s]
+    #[arg(long, value_name = "DURATION", conflicts_with = "no_trial")]
+    pub confirm_within: Option<String>,
+    /// Come back at once, and watch over the trial from the background
+    #[arg(long, conflicts_with = "no_trial")]
+    pub no_wait: bool,
     /// Make the rule set permanent at once: for provisioning, where nobody can be locked out
     #[arg(long)]
     pub no_trial: bool,
+}
+
+/// Make the rule set on trial permanent.
+#[derive(Args, Debug)]
+pub struct Confirm {
+    /// What `portreeve apply` printed
+    #[arg(value_name = "TOKEN")]
+    pub token: String,
+    /// You are at the machine itself, and no connection shows that the rules let you in
+    #[arg(long)]
+    pub from_console: bool,
+}
+
+/// End the trial now, or go back to an earlier rule set.
+#[derive(Args, Debug)]
+pub struct Rollback {
+    /// A confirmed generation, as `portreeve history` numbers them [default: the last one]
+    #[arg(value_name = "GENERATION")]
+    pub generation: Option<u64>,
 }
 
 /// Show what the planned rule set does to one packet.

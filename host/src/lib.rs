@@ -4,6 +4,7 @@
 //! it. [`pipeline`] is the one place that names every stage from inputs to plan.
 
 pub mod cli;
+mod durable;
 pub mod exit_code;
 
 pub mod inputs;

@@ -1,4 +1,4 @@
-//! A network namespace of our own in which nft may do as it likes, for tests of the kernel.
+//! Network namespaces of our own, in which nft may do as it likes.
 //!
 //! The machine's own firewall is never touched: every nft started here is inside.
 
@@ -10,6 +10,61 @@ use std::thread;
 
 /// Where Linux distributions keep the programs that are needed.
 const PROGRAM_DIRS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+/// How this machine lets us make a namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Namespaces(&'static [&'static str]);
+
+impl Namespaces {
+    /// As root.
+    pub const OF_ROOT: Self = Self(&["--net"]);
+
+    /// As anybody, who is root in a user namespace.
+    pub const OF_ANYBODY: Self = Self(&["--user", "--map-root-user", "--net"]);
+
+    /// Finds out by doing it whether rules can be loaded in a namespace and a cable be laid there.
+    ///
+    /// # Errors
+    /// One line: what was tried and what came of it.
+    pub fn find() -> Result<Self, Unavailable> {
+        let tool = |name| tool(name).map_err(|error| Unavailable(error.to_string()));
+        let (nft, ip) = (tool("nft")?, tool("ip")?);
+        let cable = ["link", "add", "eth0", "type", "veth"];
+        let mut reasons = Vec::new();
+        for namespaces in [Self::OF_ROOT, Self::OF_ANYBODY] {
+            let tried = namespaces
+                .tries(&nft, &["list", "ruleset"])
+                .and_then(|()| namespaces.tries(&ip, &cable));
+            match tried {
+                Ok(()) => return Ok(namespaces),
+                Err(reason) => {
+                    reasons.push(format!("unshare {}: {reason}", namespaces.0.join(" ")));
+                }
+            }
+        }
+        Err(Unavailable(reasons.join("; ").replace('\n', " ")))
+    }
+
+    /// A command that runs `program` in a network namespace of its own, as its root. `unshare`
+    /// gets `options` as well.
+    #[must_use]
+    pub fn command(self, options: &[&str], program: &Path) -> Command {
+        let unshare = tool("unshare").unwrap_or_else(|_| "unshare".into());
+        let mut command = Command::new(unshare);
+        command.args(self.0).args(options).arg("--").arg(program);
+        command
+    }
+
+    /// Whether `program` runs there and ends well; otherwise what it says.
+    fn tries(self, program: &Path, arguments: &[&str]) -> Result<(), String> {
+        let mut command = self.command(&[], program);
+        match command.args(arguments).stdin(Stdio::null()).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
 
 /// A private network namespace. It is gone when this is dropped.
 #[derive(Debug)]
@@ -32,13 +87,15 @@ impl fmt::Display for Unavailable {
     }
 }
 
+impl std::error::Error for Unavailable {}
+
 impl Namespace {
     /// A new namespace: as root a plain one, otherwise inside a user namespace of its own.
     ///
     /// # Errors
     /// When this machine allows neither, or a program is missing; found out by trying.
     pub fn new() -> Result<Self, Unavailable> {
-        Self::start(&["--net"]).or_else(|_| Self::in_user_namespace())
+        Self::start(Namespaces::OF_ROOT).or_else(|_| Self::in_user_namespace())
     }
 
     /// A new namespace inside a user namespace, whoever we are: what an unprivileged user has.
@@ -46,16 +103,15 @@ impl Namespace {
     /// # Errors
     /// As for [`Self::new`].
     pub fn in_user_namespace() -> Result<Self, Unavailable> {
-        Self::start(&["--user", "--map-root-user", "--net"])
+        Self::start(Namespaces::OF_ANYBODY)
     }
 
-    fn start(options: &[&str]) -> Result<Self, Unavailable> {
-        let (unshare, cat) = (program("unshare")?, program("cat")?);
-        let (nsenter, nft) = (program("nsenter")?, program("nft")?);
+    fn start(namespaces: Namespaces) -> Result<Self, Unavailable> {
+        let tool = |name| tool(name).map_err(|error| Unavailable(error.to_string()));
+        let (cat, nsenter, nft) = (tool("cat")?, tool("nsenter")?, tool("nft")?);
         let no = |error: io::Error| Unavailable(format!("unshare: {error}"));
-        let mut keeper = Command::new(unshare)
-            .args(options)
-            .arg(cat)
+        let mut keeper = namespaces
+            .command(&[], &cat)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -78,7 +134,7 @@ impl Namespace {
             input: Some(input),
             nsenter,
             nft,
-            in_user_namespace: options.contains(&"--user"),
+            in_user_namespace: namespaces.0.contains(&"--user"),
         };
         match namespace.nft(&["list", "tables"], "") {
             Ok(_) => Ok(namespace),
@@ -117,7 +173,7 @@ impl Namespace {
     /// When util-linux's `setpriv` is missing.
     #[must_use]
     pub fn unprivileged_command(&self, program: &Path) -> Command {
-        let setpriv = self::program("setpriv").expect("util-linux has setpriv");
+        let setpriv = tool("setpriv").expect("util-linux has setpriv");
         let mut command = self.command(&setpriv);
         command
             .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
@@ -178,15 +234,30 @@ fn output(command: &mut Command, input: &str) -> Result<String, String> {
     }
 }
 
-fn program(name: &str) -> Result<PathBuf, Unavailable> {
+/// The absolute path of a system tool. `PATH` of an ordinary user often lacks the `sbin` folders.
+///
+/// # Errors
+/// When it is not installed.
+pub fn tool(name: &str) -> io::Result<PathBuf> {
     PROGRAM_DIRS
         .iter()
         .map(|directory| Path::new(directory).join(name))
         .find(|path| path.is_file())
         .ok_or_else(|| {
-            Unavailable(format!(
+            io::Error::other(format!(
                 "there is no `{name}` in {}",
                 PROGRAM_DIRS.join(", ")
             ))
         })
+}
+
+/// Has `ip`, a command for iproute2's `ip` wherever it shall run, carry out these lines.
+///
+/// # Errors
+/// What it complains about.
+pub fn ip_batch(ip: &mut Command, lines: &str) -> io::Result<()> {
+    match output(ip.args(["-batch", "-"]), lines) {
+        Ok(_) => Ok(()),
+        Err(said) => Err(io::Error::other(format!("ip: {}", said.trim()))),
+    }
 }

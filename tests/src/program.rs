@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::namespace::Namespace;
 
 /// What a run of the program said and how it ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Run {
     /// Its exit code, if it ended by itself.
     pub code: Option<i32>,

@@ -35,6 +35,12 @@ const EXAMPLES: &[(&str, &[&str], &str)] = &[
         ],
         "there is no feed or setting of prefixes called `nowhere`",
     ),
+    // Without the feed that it asks for.
+    (
+        "block_list",
+        &["V008", "V008"],
+        "the inputs hold no feed `blocked`",
+    ),
     (
         "deep_expression",
         &["V017"],

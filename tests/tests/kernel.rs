@@ -17,6 +17,10 @@ use portreeve_tests::random;
 
 #[path = "kernel/every_word.rs"]
 mod every_word;
+#[path = "kernel/generations.rs"]
+mod generations;
+#[path = "kernel/switch.rs"]
+mod switch;
 
 /// The namespace for a test, or none, which is said.
 fn namespace(test: &str) -> Option<Namespace> {

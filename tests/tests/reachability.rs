@@ -3,11 +3,12 @@
 use std::process::Command;
 
 use portreeve_tests::lab::{self, Outcome, Report, Service, Source};
+use portreeve_tests::namespace::Namespaces;
 use portreeve_tests::program::portreeve;
 
 /// Applies a policy in the lab and compares every probe, or says why that cannot be done here.
 fn observe(policy: &str, settings: &[&str]) -> Option<Report> {
-    if let Err(reason) = lab::namespaces() {
+    if let Err(reason) = Namespaces::find() {
         eprintln!("skipped: no network namespace with nftables can be made: {reason}");
         return None;
     }

@@ -3,6 +3,12 @@
 use portreeve_nft::{LiftError, lift, lift_terse, lower};
 use portreeve_tests::random;
 
+// The kernel tests say the same to nft that is only read here.
+#[path = "translation/generations.rs"]
+mod generations;
+#[path = "kernel/switch.rs"]
+mod switch;
+
 /// Losing this, a plan could be refused as a translation bug, or a wrong one let through.
 #[test]
 fn lifting_undoes_lowering() {

@@ -1,40 +1,35 @@
 //! `portreeve status`: what is in force, since when, and whether it is what was applied.
 
-use std::io::ErrorKind;
+use portreeve_model::ruleset::Ruleset;
+use portreeve_nft::layout::Number;
 
-use portreeve_nft::lift;
-
-use crate::apply::nft::{Listing, Nft};
-use crate::apply::record::StateDir;
+use crate::apply::nft::Nft;
+use crate::apply::store::StateDir;
+use crate::apply::survey::{Survey, survey};
 use crate::cli::Options;
-use crate::observe::{self, Observed};
-use crate::report::{Answer, Failure, Status};
+use crate::observe::{self, Expected};
+use crate::report::{Answer, Failure, Printer, Status};
 
-pub(super) fn run(options: &Options) -> Result<Answer, Failure> {
-    let state = StateDir::new(options.state_dir.clone());
-    let applied = state.applied().map_err(|error| match error.kind() {
-        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => Failure::damaged(&error),
-        _ => Failure::state(&options.state_dir, &error),
-    })?;
-    let nft = Nft::find()?;
-    let Some(applied) = applied else {
-        let table = nft.list(Listing::Terse)?;
-        return Ok(Answer::Status(Status::NeverApplied {
-            table_present: table.is_some(),
-        }));
+pub(super) fn run(options: &Options, printer: &Printer) -> Result<Answer, Failure> {
+    let state_dir = StateDir::new(options.state_dir.clone());
+    let survey = survey(&state_dir)?;
+    printer.notes(&survey.notes);
+    let contents = compare(&survey);
+    Ok(Answer::Status(Box::new(Status { survey, contents })))
+}
+
+/// Whether the kernel lists what was applied; none when nothing was.
+fn compare(survey: &Survey) -> Option<Result<observe::Observed, observe::ObserveError>> {
+    fn of<'s>(side: &'s Option<(Number, Ruleset)>) -> Option<(Number, &'s Ruleset)> {
+        side.as_ref().map(|(number, ruleset)| (*number, ruleset))
+    }
+    let expected = Expected {
+        confirmed: of(&survey.confirmed),
+        trial: of(&survey.trial),
     };
-    let expected = lift(&applied.transaction).map_err(|error| Failure::damaged(&error))?;
-    let observed = observe::compare(&nft, &expected)?;
-    Ok(Answer::Status(match observed {
-        Observed::Expected { elements } => Status::InForce {
-            record: applied.record,
-            elements,
-        },
-        Observed::Nothing => Status::Gone {
-            record: applied.record,
-        },
-        Observed::Other => Status::Drifted {
-            record: applied.record,
-        },
-    }))
+    if expected.confirmed.is_none() && expected.trial.is_none() {
+        return None;
+    }
+    let nft = Nft::find().map_err(observe::ObserveError::List);
+    Some(nft.and_then(|nft| observe::compare(&nft, &expected)))
 }

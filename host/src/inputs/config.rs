@@ -3,14 +3,17 @@
 //! Every error names the file, the line and the key, what was found and what is allowed, and all
 //! of them are reported at once. A key that this version cannot honour is refused, not ignored.
 
+mod period;
 mod reader;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::Uid;
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
 
+pub use self::period::{NoPeriod, confirm_within};
 use super::InputsError;
 use super::feed::Contract;
 use super::file::{self, ReadError};
@@ -22,6 +25,9 @@ pub const DEFAULT_PATH: &str = "/etc/portreeve/portreeve.toml";
 /// Bytes in a configuration file. Ours: a thousand times the usual one.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
+/// How long a trial runs when nobody says otherwise: time enough to open a session and to type.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(60);
+
 /// What the operator asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -30,6 +36,7 @@ pub struct Config {
     pub(super) settings: Vec<Entry>,
     /// Where feeds come from.
     pub(super) feeds: Vec<FeedConfig>,
+    confirm_within: Duration,
 }
 
 /// A setting as the operator wrote it.
@@ -64,6 +71,7 @@ impl Default for Config {
             policy: "strict-origin".to_owned(),
             settings: Vec::new(),
             feeds: Vec::new(),
+            confirm_within: CONFIRM_WITHIN,
         }
     }
 }
@@ -73,6 +81,12 @@ impl Config {
     #[must_use]
     pub fn policy(&self) -> &str {
         &self.policy
+    }
+
+    /// How long a trial runs unless the command line says otherwise.
+    #[must_use]
+    pub const fn confirm_within(&self) -> Duration {
+        self.confirm_within
     }
 
     /// The configuration in the file at `path`, or at [`DEFAULT_PATH`], which need not exist.

@@ -20,7 +20,7 @@ use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use portreeve_model::inputs::{Feed, Inputs};
 use portreeve_model::validate::Feeds;
 
-pub use self::config::{Config, DEFAULT_PATH};
+pub use self::config::{Config, DEFAULT_PATH, NoPeriod, confirm_within};
 use self::config::{FeedConfig, FeedSource};
 use self::feed::{Contents, Contract, Source};
 pub use self::file::ReadError;

@@ -1,7 +1,8 @@
 //! Reads the kernel back: what is in force, and whether it is what was applied.
 
 use portreeve_model::ruleset::Ruleset;
-use portreeve_nft::{LiftError, lift, lift_terse};
+use portreeve_nft::layout::Number;
+use portreeve_nft::{LiftError, lift_installed, lift_installed_terse};
 use thiserror::Error;
 
 use crate::apply::nft::{Listing, Nft, NftError};
@@ -21,17 +22,26 @@ pub enum ObserveError {
     Foreign(#[source] LiftError),
 }
 
+/// What the kernel should hold. What is not named may be anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The generation that packets meet when no trial runs.
+    pub confirmed: Option<(Number, &'a Ruleset)>,
+    /// The generation on trial. By now the trial may be over.
+    pub trial: Option<(Number, &'a Ruleset)>,
+}
+
 /// What the kernel holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Observed {
     /// No table of ours.
     Nothing,
-    /// Just the rule set that was expected.
+    /// Just what was expected.
     Expected {
         /// Whether the elements of sets were compared as well.
         elements: bool,
     },
-    /// Another rule set.
+    /// Something else.
     Other,
 }
 
@@ -39,10 +49,11 @@ pub enum Observed {
 ///
 /// # Errors
 /// When the kernel cannot be read, or our table holds what we cannot have written.
-pub fn compare(nft: &Nft, expected: &Ruleset) -> Result<Observed, ObserveError> {
-    let sets = expected.sets();
-    let elements = sets
-        .iter()
+pub fn compare(nft: &Nft, expected: &Expected<'_>) -> Result<Observed, ObserveError> {
+    let sides = [expected.confirmed, expected.trial];
+    let rulesets = sides.iter().flatten().map(|(_, ruleset)| ruleset);
+    let elements = rulesets
+        .flat_map(|ruleset| ruleset.sets())
         .all(|set| set.elements().len() <= LISTED_ELEMENTS_MAX);
     let listing = if elements {
         Listing::Whole
@@ -53,13 +64,41 @@ pub fn compare(nft: &Nft, expected: &Ruleset) -> Result<Observed, ObserveError> 
         return Ok(Observed::Nothing);
     };
     let same = if elements {
-        lift(&listed).map(|live| live == *expected)
+        lift_installed(&listed).map(|live| {
+            let is = |found: &Ruleset, expected: &Ruleset| found == expected;
+            is_side(live.confirmed.as_ref(), expected.confirmed, is)
+                && (live.trial.is_none() || is_side(live.trial.as_ref(), expected.trial, is))
+        })
     } else {
-        lift_terse(&listed).map(|live| live.is_that_of(expected))
+        lift_installed_terse(&listed).map(|live| {
+            is_side(
+                live.confirmed.as_ref(),
+                expected.confirmed,
+                |shape, expected| shape.is_that_of(expected),
+            ) && (live.trial.is_none()
+                || is_side(live.trial.as_ref(), expected.trial, |shape, expected| {
+                    shape.is_that_of(expected)
+                }))
+        })
     };
     Ok(if same.map_err(ObserveError::Foreign)? {
         Observed::Expected { elements }
     } else {
         Observed::Other
     })
+}
+
+/// Whether what was found is what was expected, if anything was.
+fn is_side<F>(
+    found: Option<&(Number, F)>,
+    expected: Option<(Number, &Ruleset)>,
+    is: impl Fn(&F, &Ruleset) -> bool,
+) -> bool {
+    match (found, expected) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some((found, contents)), Some((number, ruleset))) => {
+            *found == number && is(contents, ruleset)
+        }
+    }
 }

@@ -3,16 +3,18 @@
 //! What lies here is machine code that this process runs, outside any sandbox. So nothing is read
 //! from a place where anybody but root or this user could have written.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
 use thiserror::Error;
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::durable::write_new;
 
 /// Write permission for the group or for all.
 const OTHERS_WRITE: u32 = 0o022;
@@ -118,7 +120,7 @@ impl Cache {
         check_directory(directory)?;
         let name = file_name(engine, digest);
         let unfinished = directory.join(format!("{name}.{}", process::id()));
-        let written = write(&unfinished, &compiled)
+        let written = write_new(&unfinished, |file| file.write_all(&compiled))
             .and_then(|()| fs::rename(&unfinished, directory.join(name)));
         written.map_err(|source| {
             // Whatever the reason was, nothing half-written stays; that it cannot be removed
@@ -135,18 +137,6 @@ fn file_name(engine: &Engine, digest: &str) -> String {
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{digest}-{:016x}.cwasm", hasher.finish())
 }
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 /// Whether only root and this user can change what the directory holds, or put another directory
 /// in its place.
 fn check_directory(directory: &Path) -> Result<(), CacheError> {
@@ -181,6 +171,7 @@ fn ours(metadata: &Metadata) -> Result<bool, CacheError> {
 #[cfg(test)]
 mod tests {
     use std::env;
+    use std::fs::OpenOptions;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

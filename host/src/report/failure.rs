@@ -2,14 +2,17 @@
 
 use std::error::Error;
 use std::io;
-use std::path::Path;
 
-use portreeve_model::diagnostic::Diagnostic;
+use portreeve_model::diagnostic::{Diagnostic, Quoted};
+use portreeve_nft::layout::Number;
 
 use crate::apply::nft::NftError;
-use crate::apply::{ApplyError, MachineState};
+use crate::apply::store::StoreError;
+use crate::apply::token::TokenError;
+use crate::apply::trial::{Ending, Refusal};
+use crate::apply::{ApplyError, Failed, MachineState, with_causes};
 use crate::exit_code::ExitCode;
-use crate::inputs::InputsError;
+use crate::inputs::{InputsError, NoPeriod};
 use crate::observe::ObserveError;
 use crate::pipeline::PlanError;
 use crate::policy::{LogLine, PolicyError};
@@ -67,54 +70,130 @@ impl Failure {
         Self::new(ExitCode::Usage, vec![diagnostic])
     }
 
-    /// The state directory cannot be read.
+    /// A period on the command line for which no trial may run.
     #[must_use]
-    pub fn state(path: &Path, error: &io::Error) -> Self {
-        let subject = format!("state directory {}", path.display());
-        let help = "run as root, or name the directory with --state-dir";
-        Self::one(ExitCode::Internal, "A002", &subject, error, help)
+    pub fn confirm_within(text: &str, error: NoPeriod) -> Self {
+        let message = format!("--confirm-within is {}, {error}", Quoted(text));
+        Self::usage(&message, "for example: --confirm-within 2m")
     }
 
-    /// The transaction on record cannot be read back.
+    /// A token on the command line that is none.
     #[must_use]
-    pub fn damaged(error: &dyn Error) -> Self {
-        let help = "apply again; the record is written anew";
+    pub fn token(error: &TokenError) -> Self {
+        let help = "give the token that `portreeve apply` printed";
+        Self::one(ExitCode::Usage, "A001", "command line", error, help)
+    }
+
+    /// The state directory cannot be used.
+    #[must_use]
+    pub fn store(error: &StoreError) -> Self {
+        let code = match error {
+            StoreError::Busy { .. } => "A009",
+            StoreError::Damaged { .. } => "A003",
+            StoreError::NotOurs { .. }
+            | StoreError::NoSpace { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Io { .. } => "A002",
+        };
+        let exit_code = if code == "A009" {
+            ExitCode::Kernel
+        } else {
+            ExitCode::Internal
+        };
+        Self::one(exit_code, code, "state directory", error, error.help())
+    }
+
+    /// The watch over a trial cannot be set up. Nothing was touched.
+    #[must_use]
+    pub fn signal(error: io::Error) -> Self {
+        let help = "try again, or use --no-wait";
         Self::one(
             ExitCode::Internal,
-            "A003",
-            "record of what was applied",
-            error,
+            "A016",
+            "watch over the trial",
+            &error,
             help,
         )
+    }
+
+    /// The watch over a trial cannot go to the background. The trial runs all the same.
+    #[must_use]
+    pub fn background(error: io::Error) -> Self {
+        let help = "the kernel ends the trial all the same; `portreeve status` shows how";
+        Self {
+            machine: MachineState::Unknown,
+            ..Self::one(
+                ExitCode::Internal,
+                "A016",
+                "watch over the trial",
+                &error,
+                help,
+            )
+        }
     }
 
     /// After an apply, the kernel lists something else than was sent.
     #[must_use]
     pub fn unlike() -> Self {
-        let diagnostic = Diagnostic {
-            code: "A004",
-            subject: "kernel".to_owned(),
-            message: "it took the rule set, but lists another one".to_owned(),
-            help: "compare `nft list table inet portreeve` with `portreeve plan --format nft`, \
-                   and report the difference"
-                .to_owned(),
-        };
-        let failure = Self::new(ExitCode::Internal, vec![diagnostic]);
-        Self {
-            machine: MachineState::Confirmed,
-            ..failure
-        }
+        Self::said(
+            ExitCode::Internal,
+            "A004",
+            "kernel",
+            "it took the rule set, but lists another one",
+            "compare `nft list table inet portreeve` with `portreeve plan --format nft`, and \
+             report the difference",
+        )
     }
 
     /// After an apply, the kernel cannot be read.
     #[must_use]
     pub fn unread(error: &ObserveError) -> Self {
         let help = "the kernel took the rule set; look at `nft list table inet portreeve`";
-        let failure = Self::one(ExitCode::Internal, "A005", "kernel", error, help);
-        Self {
-            machine: MachineState::Confirmed,
-            ..failure
-        }
+        Self::one(ExitCode::Internal, "A005", "kernel", error, help)
+    }
+
+    /// A trial has ended, and was not confirmed.
+    #[must_use]
+    pub fn trial_ended(number: Number, ending: Ending) -> Self {
+        let (code, how, help) = match ending {
+            Ending::Lapsed => (
+                "A011",
+                "was not confirmed in time",
+                "if it locked you out, look at it with `portreeve explain`; if you were only slow, \
+                 give more time with --confirm-within",
+            ),
+            Ending::RolledBack => ("A012", "was rolled back", ""),
+            Ending::Replaced => ("A012", "was replaced by another one on trial", ""),
+            Ending::Restarted | Ending::Abandoned => ("A012", "ended with the machine", ""),
+        };
+        let message = format!("generation {number} {how}");
+        Self::said(ExitCode::RolledBack, code, "trial", &message, help)
+    }
+
+    fn said(
+        exit_code: ExitCode,
+        code: &'static str,
+        subject: &str,
+        message: &str,
+        help: &str,
+    ) -> Self {
+        let (subject, message) = (subject.to_owned(), message.to_owned());
+        let help = help.to_owned();
+        Self::new(
+            exit_code,
+            vec![Diagnostic {
+                code,
+                subject,
+                message,
+                help,
+            }],
+        )
+    }
+
+    /// The same, with the state that the machine is in.
+    #[must_use]
+    pub fn on(self, machine: MachineState) -> Self {
+        Self { machine, ..self }
     }
 
     /// How the command ends.
@@ -139,17 +218,6 @@ impl Failure {
     pub const fn machine(&self) -> MachineState {
         self.machine
     }
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl From<InputsError> for Failure {
@@ -211,21 +279,83 @@ impl From<NftError> for Failure {
     }
 }
 
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Self {
+        Self::from(failed.error).on(failed.machine)
+    }
+}
+
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
-        let machine = error.machine();
-        let failure = match error {
-            ApplyError::Refused(error) | ApplyError::Unanswered(error) => error.into(),
-            ApplyError::Busy { .. } => {
-                let help = "wait for it to end; `portreeve status` shows what is in force";
-                Self::one(ExitCode::Kernel, "A009", "lock", &error, help)
+        let is_lapse = error.is_lapse();
+        let one =
+            |exit_code, code, subject, help| Self::one(exit_code, code, subject, &error, help);
+        match &error {
+            _ if is_lapse => one(
+                ExitCode::RolledBack,
+                "A011",
+                "trial",
+                "apply it again; `--confirm-within` gives more time",
+            ),
+            ApplyError::Senseless(refusal) => match refusal {
+                Refusal::NothingOnTrial | Refusal::Lapsed { .. } => {
+                    one(ExitCode::Usage, "A013", "trial", refusal.help())
+                }
+                Refusal::NotInstalled { .. } | Refusal::Drifted { .. } => one(
+                    ExitCode::Drift,
+                    "A015",
+                    "table inet portreeve",
+                    refusal.help(),
+                ),
+            },
+            ApplyError::Store(error) => Self::store(error),
+            ApplyError::NotRecorded { error: cause, .. } => {
+                one(ExitCode::Internal, "A002", "state directory", cause.help())
             }
-            ApplyError::State { .. } | ApplyError::NotRecorded(_) => {
-                let help = "run as root, and look at the disk: is it full or read-only?";
-                Self::one(ExitCode::Internal, "A002", "state directory", &error, help)
+            ApplyError::Kernel(_) | ApplyError::Overtaken => one(
+                ExitCode::Kernel,
+                "A017",
+                "kernel",
+                "run as root; `portreeve status` shows what is in force",
+            ),
+            ApplyError::Missing { .. } => one(
+                ExitCode::Internal,
+                "A004",
+                "kernel",
+                "report it with `portreeve plan --format nft` and `nft --version`",
+            ),
+            ApplyError::Unreadable { .. } => one(
+                ExitCode::Internal,
+                "A003",
+                "state directory",
+                "go back to another generation: `portreeve history`, `portreeve rollback N`",
+            ),
+            ApplyError::WrongToken { .. } => one(
+                ExitCode::Usage,
+                "A014",
+                "token",
+                "give the token that the last `portreeve apply` printed",
+            ),
+            ApplyError::NoEvidence(reason) => {
+                one(ExitCode::Usage, "A014", "session", reason.help())
             }
-        };
-        Self { machine, ..failure }
+            ApplyError::NoToken(_) => one(
+                ExitCode::Internal,
+                "A016",
+                "watch over the trial",
+                "try again",
+            ),
+            ApplyError::NoSuchGeneration { .. } => one(
+                ExitCode::Usage,
+                "A018",
+                "command line",
+                "`portreeve history` shows the generations there are",
+            ),
+            ApplyError::Refused(_) | ApplyError::Unanswered(_) => match error {
+                ApplyError::Refused(error) | ApplyError::Unanswered(error) => error.into(),
+                _ => unreachable!("matched just above"),
+            },
+        }
     }
 }
 

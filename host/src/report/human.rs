@@ -1,5 +1,7 @@
 //! Answers and failures for people.
 
+mod trial;
+
 use std::fmt::Write as _;
 
 use portreeve_model::diagnostic::Quoted;
@@ -10,8 +12,7 @@ use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::Match;
 use portreeve_model::ruleset::text::Elements;
 
-use super::{Answer, CheckedIn, Failure, MachineState, Status};
-use crate::apply::record::Record;
+use super::{Answer, CheckedIn, Failure, MachineState};
 use crate::pipeline::Plan;
 
 /// Elements of a set that a person is shown.
@@ -70,21 +71,61 @@ pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
                 machine(MachineState::Unchanged)
             )
         }
-        Answer::Applied { plan, elements, .. } => {
+        Answer::OnTrial {
+            plan,
+            trial,
+            machine,
+            waits,
+        } => {
+            let trial = trial::on_trial(trial, *waits, paint);
+            format!("{}{trial}{}", heading(plan), self::machine(*machine))
+        }
+        Answer::Applied {
+            plan,
+            record,
+            elements,
+            machine,
+        } => {
             let compared = if *elements {
                 ""
             } else {
                 " (elements of large sets not compared)"
             };
             format!(
-                "{}scope     table inet {}, {}{compared}; not loaded at boot by this version\n{}",
+                "{}scope     table inet {}, {}{compared}\nnumber    {}\n{}",
                 heading(plan),
                 portreeve_nft::TABLE,
                 counts(plan),
-                machine(MachineState::Confirmed)
+                trial::number(record.number),
+                self::machine(*machine)
             )
         }
-        Answer::Status(found) => status(found, paint),
+        Answer::Confirmed { number, machine } => {
+            let verdict = paint.good(&format!("generation {number} is confirmed"));
+            format!(
+                "{verdict}; it is loaded at boot\n{}",
+                self::machine(*machine)
+            )
+        }
+        Answer::RolledBack {
+            rolled_back,
+            machine,
+        } => {
+            format!(
+                "{}{}",
+                trial::rolled_back(rolled_back),
+                self::machine(*machine)
+            )
+        }
+        Answer::Booted { booted, machine } => {
+            format!(
+                "{}{}",
+                trial::booted(booted, paint),
+                self::machine(*machine)
+            )
+        }
+        Answer::Status(status) => trial::status(status, paint),
+        Answer::History(entries) => trial::history(entries, paint),
         Answer::Explanation {
             plan,
             packet,
@@ -159,70 +200,6 @@ fn goals(plan: &Plan) -> String {
 
 fn machine(state: MachineState) -> String {
     format!("machine   {state}\n")
-}
-
-fn status(status: &Status, paint: &Paint) -> String {
-    match status {
-        Status::NeverApplied {
-            table_present: false,
-        } => "status    nothing was applied, and the kernel holds no table inet portreeve\n".into(),
-        Status::NeverApplied {
-            table_present: true,
-        } => {
-            "status    the kernel holds a table inet portreeve, but there is no record of it here\n"
-                .into()
-        }
-        Status::InForce {
-            record: applied,
-            elements,
-        } => {
-            let how = if *elements {
-                ""
-            } else {
-                " (elements of large sets not compared)"
-            };
-            let verdict = paint.good("in force, as applied");
-            format!("status    {verdict}{how}\n{}", record(applied))
-        }
-        Status::Gone { record: applied } => {
-            let verdict = paint.bad("drift: the kernel no longer holds what was applied");
-            format!("status    {verdict}\n{}{}", record(applied), again())
-        }
-        Status::Drifted { record: applied } => {
-            let verdict = paint.bad("drift: the kernel holds another rule set than was applied");
-            format!("status    {verdict}\n{}{}", record(applied), again())
-        }
-    }
-}
-
-const fn again() -> &'static str {
-    "help      `portreeve apply --no-trial` puts it back\n"
-}
-
-fn record(record: &Record) -> String {
-    let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(record.time);
-    let mut out = format!(
-        "applied   {} by portreeve {}\npolicy    {} {} (sha256 {})\n",
-        humantime::format_rfc3339_seconds(since),
-        record.portreeve,
-        record.policy,
-        record.policy_version,
-        record
-            .policy_digest
-            .get(..12)
-            .unwrap_or(&record.policy_digest)
-    );
-    if !record.settings.is_empty() {
-        let _ = writeln!(out, "settings  {}", record.settings.join(" "));
-    }
-    for feed in &record.feeds {
-        let _ = writeln!(
-            out,
-            "feed      {}: {} IPv4 and {} IPv6 prefixes",
-            feed.name, feed.ip_prefixes, feed.ip6_prefixes
-        );
-    }
-    out
 }
 
 fn explanation(plan: &Plan, packet: &Packet, evaluation: &Evaluation, paint: &Paint) -> String {

@@ -1,10 +1,15 @@
 //! Answers and failures for programs: one JSON document, the same facts as for people.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use portreeve_model::evaluate::{Decider, HookVerdict, StepResult};
 use portreeve_model::ruleset::{Chain, Set};
 use serde_json::{Value, json};
 
 use super::{Answer, CheckedIn, Failure, MachineState, Status};
+use crate::apply::store::{Entry, StoreError};
+use crate::apply::with_causes;
+use crate::observe::Observed;
 use crate::pipeline::Plan;
 
 pub(super) fn answer(answer: &Answer) -> String {
@@ -16,19 +21,62 @@ pub(super) fn answer(answer: &Answer) -> String {
                 CheckedIn::Machine => "machine",
                 CheckedIn::PrivateNamespace => "private namespace",
             },
-            "machine": MachineState::Unchanged.to_string(),
+            "machine": machine(MachineState::Unchanged),
+        }),
+        Answer::OnTrial {
+            plan,
+            trial,
+            machine: state,
+            ..
+        } => json!({
+            "plan": self::plan(plan),
+            "record": trial.record,
+            "token": trial.token.to_string(),
+            "until": unix(trial.until),
+            "otherwise": trial.otherwise,
+            "machine": machine(*state),
         }),
         Answer::Applied {
             plan,
             record,
             elements,
+            machine: state,
         } => json!({
             "plan": self::plan(plan),
             "record": record,
             "elements_compared": elements,
-            "machine": MachineState::Confirmed.to_string(),
+            "machine": machine(*state),
         }),
-        Answer::Status(found) => json!({ "status": status(found) }),
+        Answer::Confirmed {
+            number,
+            machine: state,
+        } => json!({
+            "confirmed": number,
+            "machine": machine(*state),
+        }),
+        Answer::RolledBack {
+            rolled_back,
+            machine: state,
+        } => json!({
+            "ended": rolled_back.ended,
+            "in_force": rolled_back.in_force,
+            "machine": machine(*state),
+        }),
+        Answer::Booted {
+            booted,
+            machine: state,
+        } => json!({
+            "record": booted.record,
+            "damaged": booted.damaged.iter().map(|error| with_causes(error)).collect::<Vec<_>>(),
+            "machine": machine(*state),
+        }),
+        Answer::Status(found) => json!({
+            "status": status(found),
+            "machine": machine(found.survey.machine),
+        }),
+        Answer::History(entries) => json!({
+            "history": entries.iter().map(entry).collect::<Vec<_>>(),
+        }),
         Answer::Explanation {
             packet, evaluation, ..
         } => json!({
@@ -58,8 +106,25 @@ pub(super) fn failure(failure: &Failure) -> String {
     line(&json!({
         "errors": errors,
         "exit_code": failure.exit_code().number(),
-        "machine": failure.machine().to_string(),
+        "machine": machine(failure.machine()),
     }))
+}
+
+/// The state of the machine: in words, and each part of it.
+fn machine(state: MachineState) -> Value {
+    json!({
+        "words": state.to_string(),
+        "state": state.keyword(),
+        "in_force": state.in_force(),
+        "confirmed": state.confirmed(),
+        "lapses_in_ms": state.left().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+    })
+}
+
+/// Seconds since 1970, UTC.
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn line(value: &Value) -> String {
@@ -132,15 +197,35 @@ fn chain(chain: &Chain) -> Value {
 }
 
 fn status(status: &Status) -> Value {
-    match status {
-        Status::NeverApplied { table_present } => {
-            json!({ "state": "never applied", "table_present": table_present })
-        }
-        Status::InForce { record, elements } => {
-            json!({ "state": "in force", "elements_compared": elements, "record": record })
-        }
-        Status::Gone { record } => json!({ "state": "gone", "record": record }),
-        Status::Drifted { record } => json!({ "state": "drifted", "record": record }),
+    let survey = &status.survey;
+    let (contents, elements) = match &status.contents {
+        None => (json!(null), false),
+        Some(Ok(Observed::Expected { elements })) => (json!("as applied"), *elements),
+        Some(Ok(Observed::Other)) => (json!("other"), false),
+        Some(Ok(Observed::Nothing)) => (json!("nothing"), false),
+        Some(Err(error)) => (json!({ "error": with_causes(error) }), false),
+    };
+    json!({
+        "drift": status.is_drift(),
+        "contents": contents,
+        "elements_compared": elements,
+        "confirmed": survey.confirmed_record,
+        "on_trial": survey.trial_record,
+        "ended": survey.ended,
+        "notes": survey.notes,
+    })
+}
+
+fn entry(entry: &Result<Entry, StoreError>) -> Value {
+    match entry {
+        Ok(Entry::Confirmed(record)) => json!({ "fate": "confirmed", "record": record }),
+        Ok(Entry::Unconfirmed(record)) => json!({ "fate": "unconfirmed", "record": record }),
+        Ok(Entry::Ended(ended)) => json!({
+            "fate": ended.ending,
+            "time": ended.time,
+            "record": ended.record,
+        }),
+        Err(error) => json!({ "error": with_causes(error) }),
     }
 }
 

@@ -8,16 +8,23 @@ mod human;
 mod json;
 
 use std::io::{self, IsTerminal, Write};
+use std::rc::Rc;
 
 use portreeve_model::evaluate::Evaluation;
 use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::text::Elements;
+use portreeve_nft::layout::Number;
 
 pub use self::failure::Failure;
 pub use crate::apply::MachineState;
-use crate::apply::record::Record;
+use crate::apply::generation::Record;
+use crate::apply::store::{Entry, StoreError};
+use crate::apply::survey::Survey;
+use crate::apply::trial::Situation;
+use crate::apply::{Booted, OnTrial, RolledBack};
 use crate::cli::Format;
 use crate::exit_code::ExitCode;
+use crate::observe::{ObserveError, Observed};
 use crate::pipeline::Plan;
 use crate::policy::LogLine;
 
@@ -33,17 +40,53 @@ pub enum Answer {
         /// Which kernel state was asked.
         checked_in: CheckedIn,
     },
-    /// The plan is in force.
+    /// The plan is on trial.
+    OnTrial {
+        /// The plan, which the command goes on to compare with what the kernel lists.
+        plan: Rc<Plan>,
+        /// What confirms it, and what is otherwise in force.
+        trial: Box<OnTrial>,
+        /// The state that the machine is in.
+        machine: MachineState,
+        /// Whether the command goes on to watch over it.
+        waits: bool,
+    },
+    /// The plan is in force, without a trial.
     Applied {
         /// The plan.
         plan: Box<Plan>,
         /// What was recorded of it.
-        record: Record,
+        record: Box<Record>,
         /// Whether the elements of sets were compared with what the kernel lists, too.
         elements: bool,
+        /// The state that the machine is in.
+        machine: MachineState,
+    },
+    /// What was on trial is permanent.
+    Confirmed {
+        /// The number of the generation.
+        number: Number,
+        /// The state that the machine is in.
+        machine: MachineState,
+    },
+    /// Something was taken back.
+    RolledBack {
+        /// What.
+        rolled_back: RolledBack,
+        /// The state that the machine is in.
+        machine: MachineState,
+    },
+    /// What was confirmed is in force from the start.
+    Booted {
+        /// What.
+        booted: Box<Booted>,
+        /// The state that the machine is in.
+        machine: MachineState,
     },
     /// What is in force.
-    Status(Status),
+    Status(Box<Status>),
+    /// What was applied, and what became of it; the newest first.
+    History(Vec<Result<Entry, StoreError>>),
     /// What happens to a packet.
     Explanation {
         /// The plan that decides.
@@ -66,40 +109,52 @@ pub enum CheckedIn {
 
 /// What is in force.
 #[derive(Debug)]
-pub enum Status {
-    /// Nothing was ever applied from this state directory.
-    NeverApplied {
-        /// Whether the kernel holds a table of our name all the same.
-        table_present: bool,
-    },
-    /// What was applied is in force.
-    InForce {
-        /// What was applied.
-        record: Record,
-        /// Whether the elements of sets were compared, too.
-        elements: bool,
-    },
-    /// What was applied is no longer in the kernel.
-    Gone {
-        /// What was applied.
-        record: Record,
-    },
-    /// The kernel holds another rule set than the one applied.
-    Drifted {
-        /// What was applied.
-        record: Record,
-    },
+pub struct Status {
+    /// How things stand.
+    pub survey: Survey,
+    /// Whether the kernel lists what was applied; none when there is nothing to compare with.
+    pub contents: Option<Result<Observed, ObserveError>>,
+}
+
+impl Status {
+    /// Whether the kernel holds something else than it should.
+    fn is_drift(&self) -> bool {
+        let other = match &self.contents {
+            Some(Ok(Observed::Other | Observed::Nothing) | Err(ObserveError::Foreign(_))) => true,
+            // What cannot be listed is not known to be something else.
+            Some(Ok(Observed::Expected { .. }) | Err(ObserveError::List(_))) | None => false,
+        };
+        let situation = match self.survey.machine {
+            MachineState::Found { situation, .. } => situation,
+            MachineState::Unchanged | MachineState::RolledBack { .. } | MachineState::Unknown => {
+                return other;
+            }
+        };
+        match situation {
+            Situation::NotInstalled { .. } | Situation::Drifted { .. } => true,
+            Situation::Open
+            | Situation::Steady { .. }
+            | Situation::OnTrial { .. }
+            | Situation::Lapsed { .. }
+            | Situation::Unrecorded { .. } => other,
+        }
+    }
 }
 
 impl Answer {
     /// How a command that found this out ends.
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Status(Status::Gone { .. } | Status::Drifted { .. }) => ExitCode::Drift,
-            Self::Status(Status::NeverApplied { .. } | Status::InForce { .. })
+            Self::Status(status) if status.is_drift() => ExitCode::Drift,
+            Self::Status(_)
             | Self::Plan(_)
             | Self::Check { .. }
+            | Self::OnTrial { .. }
             | Self::Applied { .. }
+            | Self::Confirmed { .. }
+            | Self::RolledBack { .. }
+            | Self::Booted { .. }
+            | Self::History(_)
             | Self::Explanation { .. } => ExitCode::Done,
         }
     }
@@ -163,6 +218,13 @@ impl Printer {
     /// Tells the reader something on the way.
     pub fn note(&self, note: &str) {
         tell(&format!("note: {note}\n"));
+    }
+
+    /// Tells the reader several things on the way.
+    pub fn notes(&self, notes: &[String]) {
+        for note in notes {
+            self.note(note);
+        }
     }
 
     /// Shows a line that the policy logged.

@@ -14,6 +14,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use portreeve_tests::namespace::{Namespaces, tool};
 use serde::{Deserialize, Serialize};
 
 /// Pairs of runs behind each ratio.
@@ -41,16 +42,13 @@ fn failed<T>(what: impl Into<String>) -> Result<T> {
 
 /// Starts this program again in a network namespace of its own.
 fn enter_namespace(portreeve: &str) -> Result<ExitCode> {
-    let mut unshare = Command::new("unshare");
-    if nix::unistd::geteuid().is_root() {
-        unshare.arg("--net");
+    let namespaces = if nix::unistd::geteuid().is_root() {
+        Namespaces::OF_ROOT
     } else {
-        unshare.args(["--user", "--map-root-user", "--net"]);
-    }
-    let me = std::env::current_exe()?;
-    let status = unshare
-        .arg("--")
-        .arg(me)
+        Namespaces::OF_ANYBODY
+    };
+    let status = namespaces
+        .command(&[], &std::env::current_exe()?)
         .args(["inside", portreeve])
         .status()?;
     Ok(if status.success() {
@@ -168,13 +166,10 @@ impl Bench {
             .to_str()
             .ok_or_else(|| io::Error::other("the path is not UTF-8"))?
             .to_owned();
-        let nft = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"]
-            .into_iter()
-            .find(|path| Path::new(path).is_file())
-            .ok_or_else(|| io::Error::other("nft is not installed"))?;
+        let nft = tool("nft")?.display().to_string();
         let bench = Self {
             portreeve,
-            nft: nft.to_owned(),
+            nft,
             directory: tempfile::tempdir()?,
         };
         // Empty: what this machine has in `/etc` is not measured.

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use portreeve_tests::lab::{self, Paint, Subject};
+use portreeve_tests::namespace::Namespaces;
 
 /// What `lab` exits with where namespaces are forbidden.
 const SKIPPED: u8 = 3;
@@ -35,14 +36,14 @@ fn main() -> ExitCode {
 
 /// Starts the server in a namespace of its own.
 fn outside(arguments: &[String]) -> io::Result<ExitCode> {
-    let namespaces = match lab::namespaces() {
+    let namespaces = match Namespaces::find() {
         Ok(namespaces) => namespaces,
         Err(reason) => {
             eprintln!("lab: skipped, no network namespace with nftables can be made: {reason}");
             return Ok(ExitCode::from(SKIPPED));
         }
     };
-    let mut command: Command = namespaces.command(&std::env::current_exe()?);
+    let mut command: Command = namespaces.command(&[], &std::env::current_exe()?);
     let status = command.arg("server").args(arguments).status()?;
     Ok(if status.success() {
         ExitCode::SUCCESS

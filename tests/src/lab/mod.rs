@@ -20,7 +20,6 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use client::serve as serve_client;
-pub use network::{Namespaces, namespaces};
 pub use report::Paint;
 pub use sources::Source;
 pub use subject::Subject;

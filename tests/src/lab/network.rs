@@ -1,11 +1,13 @@
 //! Two namespaces, one cable: made with `unshare` and `ip`, gone when their processes end.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use portreeve_model::address::Family;
+
+use crate::namespace::{Namespaces, ip_batch, tool};
 
 /// The interface's name, on either side.
 pub(super) const INTERFACE: &str = "eth0";
@@ -24,67 +26,10 @@ pub(super) const SERVER_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// The address that barriers are asked from; no probe uses it.
 pub(super) const BARRIER_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 254);
 
-/// How this machine lets us make a namespace.
-#[derive(Clone, Copy, Debug)]
-pub struct Namespaces(&'static [&'static str]);
-
-impl Namespaces {
-    /// A command that runs `program` in a network namespace of its own, as its root.
-    #[must_use]
-    pub fn command(self, program: &Path) -> Command {
-        let unshare = tool("unshare").unwrap_or_else(|_| "unshare".into());
-        let mut command = Command::new(unshare);
-        command.args(self.0).arg("--").arg(program);
-        command
-    }
-
-    /// Whether `program` runs there and ends well; otherwise what it says.
-    fn tries(self, program: &Path, arguments: &[&str]) -> Result<(), String> {
-        let mut command = self.command(program);
-        match command.args(arguments).stdin(Stdio::null()).output() {
-            Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-}
-
-/// Finds out by doing it whether rules can be loaded in a namespace and a cable be laid there, or
-/// says why not.
-///
-/// # Errors
-/// One line: what was tried and what came of it.
-pub fn namespaces() -> Result<Namespaces, String> {
-    let tool = |name| tool(name).map_err(|error| error.to_string());
-    let (nft, ip) = (tool("nft")?, tool("ip")?);
-    let cable = ["link", "add", INTERFACE, "type", "veth"];
-    let mut reasons = Vec::new();
-    for way in [&["-n"][..], &["-U", "-r", "-n"]] {
-        let namespaces = Namespaces(way);
-        let tried = namespaces
-            .tries(&nft, &["list", "ruleset"])
-            .and_then(|()| namespaces.tries(&ip, &cable));
-        match tried {
-            Ok(()) => return Ok(namespaces),
-            Err(reason) => reasons.push(format!("unshare {}: {reason}", way.join(" "))),
-        }
-    }
-    Err(reasons.join("; ").replace('\n', " "))
-}
-
-/// The absolute path of a system tool. `PATH` of an ordinary user often lacks the `sbin` folders.
-pub(super) fn tool(name: &str) -> io::Result<PathBuf> {
-    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
-        .into_iter()
-        .map(|folder| Path::new(folder).join(name))
-        .find(|path| path.is_file())
-        .ok_or_else(|| io::Error::other(format!("`{name}` is not installed")))
-}
-
 /// Starts this program again as `client` in a namespace of its own, talking over pipes.
 pub(super) fn start_client() -> io::Result<Child> {
-    Namespaces(&["-n"])
-        .command(&std::env::current_exe()?)
+    Namespaces::OF_ROOT
+        .command(&[], &std::env::current_exe()?)
         .arg("client")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -136,19 +81,5 @@ fn default_routes() -> String {
 }
 
 fn ip(lines: &str) -> io::Result<()> {
-    let mut child = Command::new(tool("ip")?)
-        .args(["-batch", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(lines.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).replace('\n', " ");
-    Err(io::Error::other(format!("ip: {said}")))
+    ip_batch(&mut Command::new(tool("ip")?), lines)
 }

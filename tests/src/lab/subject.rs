@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use portreeve_model::ruleset::Ruleset;
 use tempfile::TempDir;
 
-use crate::lab::network;
+use crate::namespace::tool;
 
 /// A `portreeve` binary with a configuration and a state of its own, gone when dropped.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ const BYSTANDER: &str = "table inet bystander {
 /// Loads the bystander's table.
 pub(super) fn load_bystander() -> io::Result<()> {
     use std::io::Write;
-    let mut child = Command::new(network::tool("nft")?)
+    let mut child = Command::new(tool("nft")?)
         .args(["-f", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -93,7 +93,7 @@ pub(super) fn load_bystander() -> io::Result<()> {
 
 /// The bystander's table as the kernel lists it, handles and all.
 pub(super) fn list_bystander() -> io::Result<String> {
-    let output = Command::new(network::tool("nft")?)
+    let output = Command::new(tool("nft")?)
         .args(["-a", "list", "table", "inet", "bystander"])
         .output()?;
     answer(&output, "nft list table inet bystander")

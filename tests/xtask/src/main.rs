@@ -1,4 +1,4 @@
-//! Everything that is done to the project: set up, demo, test, bench.
+//! Everything that is done to the project: set up, demo, test, battery, bench.
 //!
 //! Each command sets the machine up first. Nothing here needs an answer from a terminal.
 
@@ -9,6 +9,7 @@ mod tally;
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use machine::{MUSL, Machine};
@@ -18,10 +19,12 @@ use tally::Tally;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  setup   install what demo and test need; without root, print the line to run
-  demo    do the main job in a private network namespace, and show who reaches what
-  test    run every check and every test (`ci` is the same)
-  bench   measure against nft, release build
+  setup     install what demo and test need; without root, print the line to run
+  demo      do the main job in a private network namespace, and show who reaches what
+  test      run every check and every test (`ci` is the same)
+  battery   trials on machines in trouble, commands killed anywhere, probes while rules change;
+            release build, half an hour
+  bench     measure against nft, release build
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["setup"] => setup(),
         ["demo"] => demo(),
         ["test" | "ci"] => test(),
+        ["battery"] => battery(),
         ["bench"] => bench(),
         _ => {
             eprint!("{USAGE}");
@@ -105,24 +109,27 @@ fn tests(machine: &Machine, excluded: &[&str]) -> step::Step {
     }
 }
 
+/// Runs the battery against the release build, each part whatever the other says.
+fn battery() -> io::Result<Ended> {
+    let Some(portreeve) = release_and(&["battery", "verdicts"])? else {
+        return Ok(Ended::Badly);
+    };
+    let mut tally = Tally::default();
+    for part in ["battery", "verdicts"] {
+        tally.check(
+            part,
+            step::program(&step::built("debug", part)?).arg(&portreeve),
+        )?;
+    }
+    print!("{tally}");
+    Ok(tally.ended())
+}
+
 /// Measures the release build.
 fn bench() -> io::Result<Ended> {
-    setup::ensure(Needs::Everything)?;
-    let release = ["build", "--locked", "--release", "--package", "portreeve"];
-    let bench = [
-        "build",
-        "--locked",
-        "--package",
-        "portreeve-tests",
-        "--bin",
-        "bench",
-    ];
-    for build in [&release, &bench[..]] {
-        if cargo(build).run()? == Ended::Badly {
-            return Ok(Ended::Badly);
-        }
-    }
-    let portreeve = step::built("release", "portreeve")?;
+    let Some(portreeve) = release_and(&["bench"])? else {
+        return Ok(Ended::Badly);
+    };
     let measured = step::program(&step::built("debug", "bench")?)
         .arg(&portreeve)
         .run()?;
@@ -130,6 +137,22 @@ fn bench() -> io::Result<Ended> {
         return Ok(measured);
     }
     static_binary()
+}
+
+/// Builds the release build and the programs that judge it. None when something does not build.
+fn release_and(judges: &[&str]) -> io::Result<Option<PathBuf>> {
+    setup::ensure(Needs::Everything)?;
+    let release = ["build", "--locked", "--release", "--package", "portreeve"];
+    let mut judging = cargo(&["build", "--locked", "--package", "portreeve-tests"]);
+    for judge in judges {
+        judging = judging.args(&["--bin", judge]);
+    }
+    for build in [cargo(&release), judging] {
+        if build.run()? == Ended::Badly {
+            return Ok(None);
+        }
+    }
+    step::built("release", "portreeve").map(Some)
 }
 
 /// Builds the static binary and starts it: it has no interpreter, and plans all the same.

@@ -40,8 +40,9 @@ pub const SET_WORK_MAX: usize = 10_000_000;
 /// Values written out in one match (ports, types, prefixes). Ours: longer lists are sets.
 pub const MATCH_VALUES_MAX: usize = 1_000;
 
-/// Jumps and gotos that may nest: `NFT_JUMP_STACK_SIZE` in `net/netfilter/nf_tables.h`.
-pub const JUMP_DEPTH_MAX: usize = 16;
+/// Jumps and gotos that may nest. The kernel follows 15 (`NFT_JUMP_STACK_SIZE` is 16, base chain
+/// included, in `net/netfilter/nf_tables.h`), and two of them lead into a rule set that is on trial.
+pub const JUMP_DEPTH_MAX: usize = 13;
 
 /// Rules that one packet may be led through at one hook. Ours: as many as a draft may hold, ten
 /// times over.

@@ -3,6 +3,7 @@
 //! A feed may have a million prefixes, so no element is ever held as a tree: both directions go
 //! straight between text and intervals, for small sets as for large ones.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
@@ -42,22 +43,48 @@ pub(crate) fn write(out: &mut String, family: Family, elements: &Intervals) {
 pub(crate) struct Elements {
     ip: Vec<Interval>,
     ip6: Vec<Interval>,
+    /// How many have a time to live; what they are is not kept.
+    timed: usize,
+    /// The first that is nothing of all that.
+    strange: Option<String>,
 }
 
 impl Elements {
-    /// The addresses, when all of them belong to `family`.
-    pub(crate) fn of(self, family: Family) -> Option<Intervals> {
+    /// The addresses, when all elements are addresses of `family`; otherwise what else there is.
+    pub(crate) fn of(self, family: Family) -> Result<Intervals, String> {
         let (mine, others) = match family {
             Family::Ip => (self.ip, self.ip6),
             Family::Ip6 => (self.ip6, self.ip),
         };
-        others.is_empty().then(|| mine.into_iter().collect())
+        if let Some(strange) = self.strange {
+            return Err(format!("the element {}", Quoted(&strange)));
+        }
+        if self.timed > 0 {
+            return Err("an element with a timeout".to_owned());
+        }
+        if !others.is_empty() {
+            return Err("an element of the other family".to_owned());
+        }
+        Ok(mine.into_iter().collect())
     }
 
-    fn push(&mut self, (family, interval): (Family, Interval)) {
-        match family {
-            Family::Ip => self.ip.push(interval),
-            Family::Ip6 => self.ip6.push(interval),
+    /// How many there are, when all of them have a time to live; otherwise what else there is.
+    pub(crate) fn timed(self) -> Result<usize, String> {
+        match self.strange {
+            Some(strange) => Err(format!("the element {}", Quoted(&strange))),
+            None if self.ip.is_empty() && self.ip6.is_empty() => Ok(self.timed),
+            None => Err("an element without a timeout".to_owned()),
+        }
+    }
+
+    fn push(&mut self, element: Element) {
+        match element {
+            Element::Address(Family::Ip, interval) => self.ip.push(interval),
+            Element::Address(Family::Ip6, interval) => self.ip6.push(interval),
+            Element::Timed => self.timed += 1,
+            Element::Strange(what) => {
+                self.strange.get_or_insert(what);
+            }
         }
     }
 }
@@ -74,8 +101,8 @@ impl<'de> Deserialize<'de> for Elements {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Elements, A::Error> {
                 let mut elements = Elements::default();
-                while let Some(Element(family, interval)) = list.next_element()? {
-                    elements.push((family, interval));
+                while let Some(element) = list.next_element()? {
+                    elements.push(element);
                 }
                 Ok(elements)
             }
@@ -84,7 +111,11 @@ impl<'de> Deserialize<'de> for Elements {
     }
 }
 
-struct Element(Family, Interval);
+enum Element {
+    Address(Family, Interval),
+    Timed,
+    Strange(String),
+}
 
 impl<'de> Deserialize<'de> for Element {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -102,24 +133,46 @@ impl<'de> Visitor<'de> for ElementVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Element, E> {
-        let Address(address) = Address::parse(text)?;
-        let bits = address_bits(address);
-        Ok(Element(Family::of(address), Interval::single(bits)))
+        Ok(match text.parse() {
+            Ok(address) => {
+                Element::Address(Family::of(address), Interval::single(address_bits(address)))
+            }
+            Err(_) => Element::Strange(text.to_owned()),
+        })
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Element, E> {
+        Ok(Element::Strange(number.to_string()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
-        let element = match map.next_key::<Kind>()? {
-            Some(Kind::Prefix) => {
+        let kind: Option<String> = map.next_key()?;
+        let element = match kind.as_deref() {
+            Some("prefix") => {
                 let Written { addr, len } = map.next_value()?;
                 let prefix = Prefix::new(addr.0, len).map_err(de::Error::custom)?;
-                Element(prefix.family(), prefix.interval())
+                Element::Address(prefix.family(), prefix.interval())
             }
-            Some(Kind::Range) => {
+            Some("range") => {
                 let [Address(first), Address(last)] = map.next_value()?;
                 let interval = Interval::new(address_bits(first), address_bits(last))
                     .filter(|_| Family::of(first) == Family::of(last))
                     .ok_or_else(|| de::Error::custom(format!("{first}-{last} is no range")))?;
-                Element(Family::of(first), interval)
+                Element::Address(Family::of(first), interval)
+            }
+            Some("elem") => {
+                let attributes: BTreeMap<String, IgnoredAny> = map.next_value()?;
+                // nft says both for an element with a timeout of its own.
+                let timed = ["timeout", "expires"].map(|key| attributes.contains_key(key));
+                if timed.contains(&true) {
+                    Element::Timed
+                } else {
+                    Element::Strange("elem".to_owned())
+                }
+            }
+            Some(other) => {
+                map.next_value::<IgnoredAny>()?;
+                Element::Strange(other.to_owned())
             }
             None => return Err(de::Error::custom("an element without a kind")),
         };
@@ -128,13 +181,6 @@ impl<'de> Visitor<'de> for ElementVisitor {
             Some(_) => Err(de::Error::custom("an element of two kinds")),
         }
     }
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Prefix,
-    Range,
 }
 
 #[derive(serde::Deserialize)]
@@ -184,7 +230,10 @@ mod tests {
                 } else {
                     Family::Ip
                 };
-                write(&mut out, family, &elements.of(family).unwrap());
+                match elements.of(family) {
+                    Ok(elements) => write(&mut out, family, &elements),
+                    Err(what) => out = what,
+                }
                 out
             }
             Err(error) => error.to_string(),
@@ -214,10 +263,16 @@ mod tests {
 
     #[test]
     fn what_is_not_an_element_is_named() {
-        check("[\"localhost\"]", "`localhost` is not an address");
+        check("[\"localhost\"]", "the element `localhost`");
+        check("[7]", "the element `7`");
+        check("[{\"concat\":[1,2]}]", "the element `concat`");
         check(
-            "[{\"elem\":{\"val\":\"192.0.2.1\"}}]",
-            "unknown variant `elem`",
+            "[{\"elem\":{\"val\":\"192.0.2.1\",\"comment\":\"x\"}}]",
+            "the element `elem`",
+        );
+        check(
+            "[{\"elem\":{\"val\":\"192.0.2.1\",\"timeout\":60}}]",
+            "an element with a timeout",
         );
         check(
             "[{\"prefix\":{\"addr\":\"192.0.2.1\",\"len\":24}}]",
@@ -237,8 +292,8 @@ mod tests {
         );
         check("[{}]", "an element without a kind");
         check(
-            "[7]",
-            "invalid type: integer `7`, expected an address, a prefix or a range",
+            "[true]",
+            "invalid type: boolean `true`, expected an address, a prefix or a range",
         );
     }
 }

@@ -8,14 +8,23 @@ mod elements;
 pub mod layout;
 mod lift;
 mod lower;
+pub mod netlink;
 mod protocols;
 mod refusal;
+mod replace;
+mod stage;
+pub mod switch;
 mod transaction;
 mod words;
 
-pub use crate::lift::{LiftError, Shape, lift, lift_terse};
+pub use crate::lift::{
+    Installed, InstalledShape, LiftError, Shape, lift, lift_installed, lift_installed_terse,
+    lift_terse,
+};
 pub use crate::lower::lower;
 pub use crate::refusal::{Cause, Refusal};
+pub use crate::replace::replace;
+pub use crate::stage::stage;
 pub use crate::transaction::{Command, Subject, Transaction};
 
 /// The name of the one table that portreeve writes; its family is `inet`.

@@ -3,12 +3,16 @@
 //! Total: whatever passed validation can be said. Every value is said as nft stores it, numbers
 //! as numbers, so that nothing is looked up and nothing depends on the machine.
 
+use std::collections::BTreeMap;
+
 use portreeve_model::address::{Family, Prefix};
 use portreeve_model::field::Field;
 use portreeve_model::intervals::{Interval, Intervals};
+use portreeve_model::names::Name;
 use portreeve_model::packet::CtState;
 use portreeve_model::ruleset::{Match, Operand, Rule, Ruleset, Statement};
 
+use crate::layout::{self, Number};
 use crate::transaction::{Subject, Transaction};
 use crate::words::{self, Part, Value};
 
@@ -22,41 +26,78 @@ pub fn lower(ruleset: &Ruleset) -> Transaction {
     transaction.push(Subject::Table, &words::delete(words::table()));
     transaction.push(Subject::Table, &words::add(words::table()));
     for set in ruleset.sets() {
-        transaction.push_set(set);
+        transaction.push_set(set, set.name().as_str());
     }
     // All chains before any rule: rules jump to chains.
     for chain in ruleset.chains() {
-        let subject = Subject::Chain(chain.name().clone());
         transaction.push(
-            subject,
-            &words::add(words::chain(chain.name(), chain.base())),
+            Subject::Chain(chain.name().clone()),
+            &words::add(words::chain(chain.name().as_str(), chain.base())),
         );
     }
+    push_rules(&mut transaction, ruleset, &Names::Own);
+    transaction
+}
+
+/// What the parts of a rule set are called in the table.
+pub(crate) enum Names {
+    /// As the policy calls them.
+    Own,
+    /// As those of a generation, beside others.
+    Generation {
+        /// Its number, which every chain's name begins with.
+        number: Number,
+        /// What each set is called: hashed once, however many rules name it.
+        sets: BTreeMap<Name, String>,
+    },
+}
+
+impl Names {
+    /// A chain's name in the table.
+    pub(crate) fn chain(&self, name: &Name) -> String {
+        match self {
+            Self::Own => name.to_string(),
+            Self::Generation { number, .. } => layout::chain(*number, name),
+        }
+    }
+
+    /// A set's name in the table.
+    pub(crate) fn set<'a>(&'a self, name: &'a Name) -> &'a str {
+        match self {
+            Self::Own => name.as_str(),
+            Self::Generation { sets, .. } => &sets[name],
+        }
+    }
+}
+
+/// The rules of every chain, under the names of the table.
+pub(crate) fn push_rules(transaction: &mut Transaction, ruleset: &Ruleset, names: &Names) {
     for chain in ruleset.chains() {
+        let name = names.chain(chain.name());
         for rule in chain.rules() {
             let subject = Subject::Rule {
                 chain: chain.name().clone(),
                 label: rule.label().clone(),
             };
-            let object = words::rule(chain.name(), rule.label(), parts(rule));
+            let object = words::rule(&name, Some(rule.label()), parts(rule, names));
             transaction.push(subject, &words::add(object));
         }
     }
-    transaction
 }
 
-fn parts(rule: &Rule) -> Vec<Part> {
-    let matches = rule.matches().iter().map(condition);
-    matches
-        .chain(rule.statements().iter().map(statement))
-        .collect()
+fn parts(rule: &Rule, names: &Names) -> Vec<Part> {
+    let matches = rule.matches().iter().map(|it| condition(it, names));
+    let statements = rule.statements().iter().map(|it| statement(it, names));
+    matches.chain(statements).collect()
 }
 
-fn condition(condition: &Match) -> Part {
+fn condition(condition: &Match, names: &Names) -> Part {
     let field = condition.field();
     let right = match condition.operand() {
-        Operand::Set(name) => words::named_set(name),
-        Operand::Interfaces(names) => one_or_set(names.iter().map(words::interface).collect()),
+        Operand::Set(name) => words::named_set(names.set(name)),
+        Operand::Interfaces(interfaces) => {
+            one_or_set(interfaces.iter().map(words::interface).collect())
+        }
         Operand::Numbers(states) if field == Field::CtState => {
             return words::has_state(
                 CtState::ALL
@@ -119,12 +160,12 @@ fn plain_numbers(interval: Interval) -> Value {
     }
 }
 
-fn statement(statement: &Statement) -> Part {
+fn statement(statement: &Statement, names: &Names) -> Part {
     match statement {
         Statement::Counter => words::counter(),
         Statement::Limit(limit) => words::limit(*limit),
         Statement::Log { prefix, level } => words::log(prefix.as_ref(), *level),
         Statement::Reject(reject) => words::reject(*reject),
-        Statement::Verdict(verdict) => words::verdict(verdict),
+        Statement::Verdict(verdict) => words::verdict(verdict, |name| names.chain(name)),
     }
 }

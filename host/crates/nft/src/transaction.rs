@@ -37,6 +37,10 @@ pub enum Subject {
         /// Its label.
         label: Text,
     },
+    /// The chain policy of a chain of this name, which holds during a trial.
+    ChainPolicy(Name),
+    /// The record of who connects during a trial.
+    Arrivals,
 }
 
 const HEAD: &str = "{\"nftables\":[";
@@ -80,17 +84,22 @@ impl Transaction {
         out.write_all(TAIL.as_bytes())
     }
 
+    /// Adds the commands of another transaction after those of this one.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
     pub(crate) fn push(&mut self, subject: Subject, command: &NfObject<'static>) {
         let json = serde_json::to_string(command).expect("plain data has a JSON form");
         self.0.push(Command { subject, json });
     }
 
-    /// Adds a set with its elements inline: a separate `add element` makes nft list the set from
+    /// Adds a set, called `name`, with its elements inline: a separate `add element` makes nft list the set from
     /// the kernel first, in quadratic time.
-    pub(crate) fn push_set(&mut self, set: &Set) {
+    pub(crate) fn push_set(&mut self, set: &Set, name: &str) {
         self.push(
             Subject::Set(set.name().clone()),
-            &words::add(words::set(set.name(), set.family())),
+            &words::add(words::set(name, set.family())),
         );
         // nft takes no `elem` that is empty.
         if let (Some(command), false) = (self.0.last_mut(), set.elements().is_empty()) {
@@ -129,6 +138,8 @@ impl fmt::Display for Subject {
             Self::Set(name) => write!(f, "set `{name}`"),
             Self::Chain(name) => write!(f, "chain `{name}`"),
             Self::Rule { chain, label } => write!(f, "rule `{label}` in chain `{chain}`"),
+            Self::ChainPolicy(chain) => write!(f, "chain policy of chain `{chain}`"),
+            Self::Arrivals => f.write_str("record of arrivals"),
         }
     }
 }

@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use nftables::expr::{
-    CT, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix as PrefixWord,
-    Range, SetItem,
+    BinaryOperation, CT, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField,
+    Prefix as PrefixWord, Range, SetItem,
 };
 use nftables::schema::{
     Chain as ChainWord, NfCmd, NfListObject, NfObject, Rule as RuleWord, Set as SetWord, SetFlag,
@@ -19,11 +19,12 @@ use nftables::schema::{
 };
 use nftables::stmt::{
     Counter, JumpTarget, Limit as LimitWord, Log, LogLevel as LevelWord, Match as MatchWord,
-    Operator, Reject as RejectWord, RejectType, Statement as StatementWord,
+    Operator, Reject as RejectWord, RejectType, Set as SetStatement, SetOp,
+    Statement as StatementWord,
 };
 use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook, RejectCode};
 use portreeve_model::address::{Family, Prefix};
-use portreeve_model::field::Field;
+use portreeve_model::field::{Field, PortProtocol};
 use portreeve_model::names::{InterfaceName, Name, Text};
 use portreeve_model::packet::{CtState, Hook};
 use portreeve_model::ruleset::{Base, ChainPolicy, Limit, LogLevel, Reject, Verdict};
@@ -41,6 +42,11 @@ pub(crate) fn add(object: Object) -> NfObject<'static> {
     NfObject::CmdObject(NfCmd::Add(object))
 }
 
+/// Like [`add`], but refused by the kernel when it is there already.
+pub(crate) fn create(object: Object) -> NfObject<'static> {
+    NfObject::CmdObject(NfCmd::Create(object))
+}
+
 pub(crate) fn delete(object: Object) -> NfObject<'static> {
     NfObject::CmdObject(NfCmd::Delete(object))
 }
@@ -54,27 +60,46 @@ pub(crate) fn table() -> Object {
 }
 
 /// A set without elements: those are written by [`crate::elements`].
-pub(crate) fn set(name: &Name, family: Family) -> Object {
-    let set_type = match family {
-        Family::Ip => SetType::Ipv4Addr,
-        Family::Ip6 => SetType::Ipv6Addr,
-    };
+pub(crate) fn set(name: &str, family: Family) -> Object {
     NfListObject::Set(Box::new(SetWord {
         family: NfFamily::INet,
         table: TABLE.into(),
-        name: owned(name.as_str()),
-        set_type: SetTypeValue::Single(set_type),
+        name: owned(name),
+        set_type: SetTypeValue::Single(address_type(family)),
         // One flag only: the crate keeps flags in a hash set, whose order is random.
         flags: Some(HashSet::from([SetFlag::Interval])),
         ..SetWord::default()
     }))
 }
 
-pub(crate) fn chain(name: &Name, base: Option<Base>) -> Object {
+/// A set that rules write connections to: source address and port, destination address and port.
+pub(crate) fn connections(name: &str, family: Family, size: u32, seconds: u32) -> Object {
+    let (address, port) = (address_type(family), SetType::InetService);
+    NfListObject::Set(Box::new(SetWord {
+        family: NfFamily::INet,
+        table: TABLE.into(),
+        name: owned(name),
+        set_type: SetTypeValue::Concatenated(vec![address, port, address, port].into()),
+        // `dynamic`, which nft 1.0.6 does not know in JSON, the kernel adds by itself.
+        flags: Some(HashSet::from([SetFlag::Timeout])),
+        size: Some(size),
+        timeout: Some(seconds),
+        ..SetWord::default()
+    }))
+}
+
+const fn address_type(family: Family) -> SetType {
+    match family {
+        Family::Ip => SetType::Ipv4Addr,
+        Family::Ip6 => SetType::Ipv6Addr,
+    }
+}
+
+pub(crate) fn chain(name: &str, base: Option<Base>) -> Object {
     NfListObject::Chain(ChainWord {
         family: NfFamily::INet,
         table: TABLE.into(),
-        name: owned(name.as_str()),
+        name: owned(name),
         _type: base.map(|_| NfChainType::Filter),
         hook: base.map(|base| hook(base.hook)),
         prio: base.map(|base| base.priority),
@@ -96,13 +121,14 @@ fn hook(hook: Hook) -> NfHook {
     }
 }
 
-pub(crate) fn rule(chain: &Name, label: &Text, parts: Vec<Part>) -> Object {
+/// A rule; those of a policy have their label as comment.
+pub(crate) fn rule(chain: &str, label: Option<&Text>, parts: Vec<Part>) -> Object {
     NfListObject::Rule(RuleWord {
         family: NfFamily::INet,
         table: TABLE.into(),
-        chain: owned(chain.as_str()),
+        chain: owned(chain),
         expr: parts.into(),
-        comment: Some(owned(label.as_str())),
+        comment: label.map(|label| owned(label.as_str())),
         ..RuleWord::default()
     })
 }
@@ -110,12 +136,6 @@ pub(crate) fn rule(chain: &Name, label: &Text, parts: Vec<Part>) -> Object {
 /// What loads `field` from a packet.
 pub(crate) fn field(field: Field) -> Value {
     let meta = |key| NamedExpression::Meta(Meta { key });
-    let header = |protocol: &'static str, field: &'static str| {
-        NamedExpression::Payload(Payload::PayloadField(PayloadField {
-            protocol: protocol.into(),
-            field: field.into(),
-        }))
-    };
     Expression::Named(match field {
         Field::Iifname => meta(MetaKey::Iifname),
         Field::Oifname => meta(MetaKey::Oifname),
@@ -134,6 +154,48 @@ pub(crate) fn field(field: Field) -> Value {
             family: None,
             dir: None,
         }),
+    })
+}
+
+fn header(protocol: &'static str, field: &'static str) -> NamedExpression<'static> {
+    NamedExpression::Payload(Payload::PayloadField(PayloadField {
+        protocol: protocol.into(),
+        field: field.into(),
+    }))
+}
+
+/// Packets that this machine did not send to itself.
+pub(crate) fn from_outside() -> Part {
+    let loopback = InterfaceName::new("lo").expect("is an interface name");
+    is(true, field(Field::Iifname), interface(&loopback))
+}
+
+/// The TCP flags that tell the first packet of a connection from the others.
+pub(crate) const HANDSHAKE_FLAGS: [&str; 4] = ["fin", "syn", "rst", "ack"];
+
+/// The first packet of a TCP connection.
+pub(crate) fn opens_connection() -> Part {
+    let flags = HANDSHAKE_FLAGS.map(|flag| Expression::String(flag.into()));
+    let found = BinaryOperation::AND(
+        Expression::Named(header("tcp", "flags")),
+        Expression::List(flags.into()),
+    );
+    let syn = Expression::String("syn".into());
+    is(false, Expression::BinaryOperation(Box::new(found)), syn)
+}
+
+/// Writes the packet's TCP connection to a set made by [`connections`].
+pub(crate) fn remember_connection(family: Family, set: &str) -> Part {
+    let connection = [
+        Field::Saddr(family),
+        Field::Sport(PortProtocol::Tcp),
+        Field::Daddr(family),
+        Field::Dport(PortProtocol::Tcp),
+    ];
+    StatementWord::Set(SetStatement {
+        op: SetOp::Add,
+        elem: Expression::Named(NamedExpression::Concat(connection.map(field).into())),
+        set: reference(set),
     })
 }
 
@@ -182,8 +244,12 @@ pub(crate) fn anonymous_set(values: Vec<Value>) -> Value {
     Expression::Named(NamedExpression::Set(items))
 }
 
-pub(crate) fn named_set(name: &Name) -> Value {
-    Expression::String(Cow::Owned(format!("@{name}")))
+pub(crate) fn named_set(name: &str) -> Value {
+    Expression::String(reference(name))
+}
+
+fn reference(set: &str) -> Cow<'static, str> {
+    Cow::Owned(format!("@{set}"))
 }
 
 pub(crate) fn counter() -> Part {
@@ -231,17 +297,36 @@ pub(crate) fn reject(reject: Reject) -> Part {
     StatementWord::Reject(Some(RejectWord::new(kind, code)))
 }
 
-pub(crate) fn verdict(verdict: &Verdict) -> Part {
-    let target = |chain: &Name| JumpTarget {
-        target: owned(chain.as_str()),
-    };
+/// What a verdict is to nft; `chain` says how it calls the chain that one leads to.
+pub(crate) fn verdict(verdict: &Verdict, chain: impl Fn(&Name) -> String) -> Part {
     match verdict {
         Verdict::Accept => StatementWord::Accept(None),
         Verdict::Drop => StatementWord::Drop(None),
         Verdict::Continue => StatementWord::Continue(None),
         Verdict::Return => StatementWord::Return(None),
-        Verdict::Jump(chain) => StatementWord::Jump(target(chain)),
-        Verdict::Goto(chain) => StatementWord::Goto(target(chain)),
+        Verdict::Jump(name) => jump(chain(name)),
+        Verdict::Goto(name) => goto(chain(name)),
+    }
+}
+
+pub(crate) fn jump(chain: String) -> Part {
+    StatementWord::Jump(target(chain))
+}
+
+pub(crate) fn goto(chain: String) -> Part {
+    StatementWord::Goto(target(chain))
+}
+
+fn target(chain: String) -> JumpTarget<'static> {
+    JumpTarget {
+        target: Cow::Owned(chain),
+    }
+}
+
+pub(crate) const fn chain_policy(policy: ChainPolicy) -> Part {
+    match policy {
+        ChainPolicy::Accept => StatementWord::Accept(None),
+        ChainPolicy::Drop => StatementWord::Drop(None),
     }
 }
 

@@ -8,6 +8,7 @@ use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::period::{self, NoPeriod, confirm_within};
 use super::{Config, Entry, FeedConfig, FeedSource};
 use crate::inputs::feed::Contract;
 use crate::inputs::nearest::did_you_mean;
@@ -57,9 +58,9 @@ impl Reader<'_> {
                 "policy" => config.policy = self.policy(value).unwrap_or(config.policy),
                 "settings" => config.settings = self.settings(value),
                 "feeds" => config.feeds = self.feeds(value),
-                "apply" => self.later(key, "apply"),
+                "apply" => self.apply(value, &mut config),
                 "goal" => self.later(key, "goal"),
-                _ => self.unknown(key, "", &["policy", "settings", "feeds"]),
+                _ => self.unknown(key, "", &["policy", "settings", "feeds", "apply"]),
             }
         }
         config
@@ -77,6 +78,20 @@ impl Reader<'_> {
                 Some(self.directory().join(path).to_string_lossy().into_owned())
             }
             Some(name) => Some(name.to_owned()),
+        }
+    }
+
+    fn apply(&mut self, value: &Value<'_>, config: &mut Config) {
+        for (key, value) in self.table("apply", value).into_iter().flatten() {
+            if key.get_ref() != "confirm-within" {
+                self.unknown(key, "apply", &["confirm-within"]);
+                continue;
+            }
+            let text = value.get_ref().as_str().unwrap_or_default();
+            match confirm_within(text) {
+                Ok(period) => config.confirm_within = period,
+                Err(NoPeriod) => self.refuse("apply.confirm-within", value, period::ALLOWED),
+            }
         }
     }
 

@@ -31,7 +31,10 @@ fn every_key_of_this_version_is_taken() {
         public = false
         [feeds.cloudflare]
         source = "builtin:cloudflare"
+        [apply]
+        confirm-within = "2m 30s"
     "#);
+    assert_eq!(config.confirm_within(), Duration::from_secs(150));
     assert_eq!(config.policy(), "/etc/policies/mine.wasm");
     let settings: Vec<_> = config
         .settings
@@ -65,6 +68,7 @@ fn an_empty_file_means_the_same_as_none() {
     assert_eq!(ok(""), Config::default());
     assert_eq!(ok("# nothing\n"), Config::default());
     assert_eq!(Config::default().policy(), "strict-origin");
+    assert_eq!(Config::default().confirm_within(), Duration::from_secs(60));
 }
 
 #[test]
@@ -73,14 +77,14 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "polcy = \"x\"\n[feeds.cf]\nmax-coverage = 2\nrefresh = \"6h\"\n[apply]\nwait = 1\n",
         &[
             "error[C004]: `/etc/p.toml` line 1, key `polcy`: there is no such key, \
-             allowed are `policy`, `settings`, `feeds`",
+             allowed are `policy`, `settings`, `feeds`, `apply`",
             "error[C006]: `/etc/p.toml` line 2, key `feeds.cf`: the key `source` is missing",
             "error[C005]: `/etc/p.toml` line 3, key `feeds.cf.max-coverage`: found `2`, \
              allowed is a number above 0, at most 1",
             "error[C007]: `/etc/p.toml` line 4, key `feeds.cf.refresh`: \
              this version does not do what the key asks for",
-            "error[C007]: `/etc/p.toml` line 5, key `apply`: \
-             this version does not do what the key asks for",
+            "error[C004]: `/etc/p.toml` line 6, key `apply.wait`: there is no such key, \
+             allowed are `confirm-within`",
         ],
     );
 }
@@ -159,6 +163,14 @@ fn a_value_that_makes_no_sense_is_shown_with_what_does() {
     for found in ["0", "0.0", "-1", "1.01", "nan", "inf", "\"5%\""] {
         let rest = format!("found `{found}`, allowed is a number above 0, at most 1");
         refused(&feed(&format!("max-coverage = {found}")), &rest);
+    }
+    refused("apply = 60", "key `apply`: found `60`, allowed is a table");
+    for found in ["60", "\"0s\"", "\"61m\"", "\"1500ms\"", "\"soon\"", "true"] {
+        let rest = format!(
+            "key `apply.confirm-within`: found `{found}`, \
+             allowed is whole seconds from `1s` to `1h`, such as `60s` or `2m 30s`"
+        );
+        refused(&format!("[apply]\nconfirm-within = {found}"), &rest);
     }
     for found in ["-1", "1.5", "99999999999999999999", "true"] {
         let rest = format!("found `{found}`, allowed is a whole number, 0 or more");

@@ -1,12 +1,13 @@
 //! A rule set that makes sense: every reference leads somewhere, every value is in its range.
 //!
 //! Only [`crate::validate::validate`] makes one, in one canonical form: sets are sorted by name,
-//! base chains by hook and priority, regular chains by name, the matches of a rule by field, and
-//! nothing is said that follows from something else. So `==` compares what the kernel would do,
+//! base chains by hook and priority, regular chains by name, the matches of a rule by field;
+//! nothing is said that follows from something else, or that no packet can meet. So `==` compares what the kernel would do,
 //! and a rule set read back from the kernel can be compared with the one that was sent.
 
 pub mod text;
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::address::Family;
@@ -24,8 +25,20 @@ pub struct Ruleset {
 }
 
 impl Ruleset {
-    /// Sets and chains that `validate` has found to make sense, put in canonical order.
+    /// Sets and chains that `validate` has found to make sense, put in canonical order. Those that
+    /// no packet can meet are left out.
     pub(crate) fn new(mut sets: Vec<Set>, mut chains: Vec<Chain>) -> Self {
+        let reached = reached(&chains);
+        chains.retain(|chain| reached.contains(&chain.name));
+        let rules = chains.iter().flat_map(|chain| &chain.rules);
+        let operands = rules.flat_map(|rule| rule.matches.iter().map(Match::operand));
+        let named: BTreeSet<Name> = operands
+            .filter_map(|operand| match operand {
+                Operand::Set(name) => Some(name.clone()),
+                Operand::Numbers(_) | Operand::Interfaces(_) => None,
+            })
+            .collect();
+        sets.retain(|set| named.contains(&set.name));
         sets.sort_by(|a, b| a.name.cmp(&b.name));
         chains.sort_by_key(|chain| {
             let place = chain.base.map(|base| (base.hook, base.priority));
@@ -68,6 +81,30 @@ impl Ruleset {
             .filter_map(|chain| chain.base.map(|base| (chain, base)))
             .filter(move |(_, base)| base.hook == hook)
     }
+}
+
+/// The chains that some hook leads to.
+fn reached(chains: &[Chain]) -> BTreeSet<Name> {
+    let mut reached = BTreeSet::new();
+    let mut ahead: Vec<&Chain> = chains.iter().filter(|chain| chain.base.is_some()).collect();
+    while let Some(chain) = ahead.pop() {
+        if !reached.insert(chain.name.clone()) {
+            continue;
+        }
+        let statements = chain.rules.iter().flat_map(|rule| &rule.statements);
+        let targets = statements.filter_map(|statement| match statement {
+            Statement::Verdict(Verdict::Jump(name) | Verdict::Goto(name)) => Some(name),
+            Statement::Verdict(
+                Verdict::Accept | Verdict::Drop | Verdict::Continue | Verdict::Return,
+            )
+            | Statement::Counter
+            | Statement::Limit(_)
+            | Statement::Log { .. }
+            | Statement::Reject(_) => None,
+        });
+        ahead.extend(targets.filter_map(|name| chains.iter().find(|chain| chain.name == *name)));
+    }
+    reached
 }
 
 /// A named set of addresses of one family.

@@ -232,7 +232,10 @@ impl fmt::Display for Defect {
             }
             Self::JumpCycle { path } => write!(f, "jumps lead round in a circle: {path}"),
             Self::JumpsTooDeep { max } => {
-                write!(f, "jumps nest deeper than the {max} that the kernel allows")
+                write!(
+                    f,
+                    "jumps nest deeper than the {max} that the kernel follows during a trial"
+                )
             }
             Self::TooManyVisits { max } => {
                 write!(

@@ -234,9 +234,9 @@ fn jumps_end_and_the_kernel_takes_them() {
         all.push(chain("in", at(Hook::Input, 0), vec![jumps("c1")]));
         chains(all)
     };
-    check(&ladder(16, 1), &[]);
-    let deep = "jumps nest deeper than the 16 that the kernel allows";
-    one(&ladder(17, 1), "V012", "chain `in` at hook input", deep);
+    check(&ladder(13, 1), &[]);
+    let deep = "jumps nest deeper than the 13 that the kernel follows during a trial";
+    one(&ladder(14, 1), "V012", "chain `in` at hook input", deep);
     check(&ladder(4, 20), &[]);
     let far = "jumps could lead one packet through more than 100000 rules";
     one(&ladder(5, 20), "V013", "chains at hook input", far);

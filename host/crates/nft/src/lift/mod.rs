@@ -1,12 +1,17 @@
 //! From nft's JSON back to the rule set that it says.
 //!
-//! Reads a transaction of ours and every way in which nft, 1.0.6 or newer, lists the same table.
+//! Reads a transaction of ours and every way in which nft, 1.0.6 or newer, lists the same table,
+//! be it the standalone one or the one in which generations stand side by side.
 //! What the kernel holds beyond that was put there by somebody else, and is an error that names
 //! it: a rule set is never guessed, and nothing is skipped. Never panics on what it reads.
 
+mod installed;
+mod leads;
+mod listed;
 mod listing;
 mod rule;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use portreeve_model::address::AddressSet;
@@ -14,7 +19,10 @@ use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use portreeve_model::ruleset::Ruleset;
 use thiserror::Error;
 
+pub use self::installed::{Installed, InstalledShape, lift_installed, lift_installed_terse};
 use self::listing::Tables;
+use crate::layout;
+use crate::switch::Strange;
 
 /// The rule set that a transaction or a full listing of our table says.
 ///
@@ -29,22 +37,36 @@ pub fn lift(json: &str) -> Result<Ruleset, LiftError> {
 /// # Errors
 /// See [`LiftError`].
 pub fn lift_terse(json: &str) -> Result<Shape, LiftError> {
-    lift(json).map(Shape)
+    let shape = |ruleset| Shape {
+        ruleset,
+        sets: None,
+    };
+    lift(json).map(shape)
 }
 
 /// A rule set of which the elements of named sets are not known.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Shape(Ruleset);
+pub struct Shape {
+    ruleset: Ruleset,
+    /// What its sets are called in the table, when they are called after their contents.
+    sets: Option<BTreeSet<String>>,
+}
 
 impl Shape {
-    /// Whether `ruleset` is the same but for the elements of its named sets.
+    /// Whether `ruleset` is the same but for the elements of its named sets; those of a generation
+    /// are called after their elements, and must be called after the same ones.
     #[must_use]
     pub fn is_that_of(&self, ruleset: &Ruleset) -> bool {
         let heads = |ruleset: &Ruleset| -> Vec<_> {
             let sets = ruleset.sets().iter();
             sets.map(|set| (set.name().clone(), set.family())).collect()
         };
-        self.0.chains() == ruleset.chains() && heads(&self.0) == heads(ruleset)
+        self.ruleset.chains() == ruleset.chains()
+            && heads(&self.ruleset) == heads(ruleset)
+            && self
+                .sets
+                .as_ref()
+                .is_none_or(|sets| *sets == ruleset.sets().iter().map(layout::set).collect())
     }
 }
 
@@ -65,9 +87,17 @@ pub enum LiftError {
         /// What was found, in nft's words.
         what: String,
     },
+    /// Its base chains lead packets in a way that portreeve never does.
+    #[error(transparent)]
+    Astray(Strange),
     /// Every part of it is known, but together they make no sense.
     #[error("the listing makes no rule set: {}", .0.first().map(ToString::to_string).unwrap_or_default())]
     Invalid(Vec<Diagnostic>),
+}
+
+fn foreign(place: Place, what: &str) -> LiftError {
+    let what = what.to_owned();
+    LiftError::Foreign { place, what }
 }
 
 /// A place in a listing.

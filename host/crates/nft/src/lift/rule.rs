@@ -325,7 +325,8 @@ fn log(body: &Value) -> Read<Statement> {
     })
 }
 
-fn target(body: &Value) -> Read<String> {
+/// The chain that a jump or a goto leads to.
+pub(super) fn target(body: &Value) -> Read<String> {
     let [target] = all_of(body, ["target"])?;
     let name = target.as_str().map(str::to_owned);
     name.ok_or_else(|| unknown("the jump", body))
@@ -336,7 +337,7 @@ fn unknown(what: &str, value: &Value) -> Unknown {
 }
 
 /// The key and the value of an object that has just one of each.
-fn only_entry(value: &Value) -> Option<(&str, &Value)> {
+pub(super) fn only_entry(value: &Value) -> Option<(&str, &Value)> {
     let entries = value.as_object().filter(|entries| entries.len() == 1)?;
     let (key, value) = entries.iter().next()?;
     Some((key, value))
@@ -358,7 +359,10 @@ fn some_of<'a>(value: &'a Value, keys: &[&str]) -> Read<&'a Map<String, Value>> 
 }
 
 /// The values of an object that has exactly these keys.
-fn all_of<'a, const N: usize>(value: &'a Value, keys: [&str; N]) -> Read<[&'a Value; N]> {
+pub(super) fn all_of<'a, const N: usize>(
+    value: &'a Value,
+    keys: [&str; N],
+) -> Read<[&'a Value; N]> {
     let entries = some_of(value, &keys)?;
     if entries.len() == N {
         Ok(keys.map(|key| &entries[key]))

@@ -1,0 +1,127 @@
+//! Watches over a trial until it ends, then clears away what it left. A convenience: the kernel
+//! ends the trial whether or not anybody watches.
+
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use portreeve_nft::layout::Number;
+
+use super::error::ApplyError;
+use super::kernel::{Changes, Kernel};
+use super::machine::View;
+use super::notice::Notices;
+use super::session::Session;
+use super::state::MachineState;
+use super::store::{StateDir, StoreError};
+use super::trial::{Ending, Situation};
+use super::{Done, Failed, Request, settle};
+
+/// How often an end that cannot be waited for is looked for: the lock of another portreeve.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long another portreeve may hold the lock before the clearing away is left to it.
+const BUSY_MAX: Duration = Duration::from_secs(10);
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Watched {
+    /// It was confirmed.
+    Confirmed,
+    /// It was not.
+    Ended(Ending),
+}
+
+/// Waits until the trial of generation `number` has ended, and settles what a lapse leaves.
+///
+/// # Errors
+/// When the kernel or the disk cannot be asked; the trial ends all the same.
+pub fn watch(
+    state_dir: &StateDir,
+    notices: &Notices,
+    session: &Session,
+    number: Number,
+) -> Result<Done<Watched>, Failed> {
+    let failed = |error: ApplyError| Failed {
+        error,
+        machine: MachineState::Unknown,
+    };
+    // Listened to before the first look, so that no change falls between the two.
+    let changes = Changes::listen().map_err(|error| failed(error.into()))?;
+    let mut kernel = Kernel::open().map_err(|error| failed(error.into()))?;
+    loop {
+        let shelf = state_dir.look().map_err(|error| failed(error.into()))?;
+        let view = View::of(&mut kernel, state_dir, shelf).map_err(failed)?;
+        let found = MachineState::of(&view);
+        let done = |what, machine, notes| {
+            Ok(Done {
+                what,
+                machine,
+                notes,
+            })
+        };
+        match ended(&view, state_dir, number) {
+            None => {
+                let left = view.left.unwrap_or_default();
+                changes
+                    .wait(Some(left))
+                    .map_err(|error| failed(error.into()))?;
+            }
+            Some(Watched::Confirmed) => return done(Watched::Confirmed, found, Vec::new()),
+            Some(how @ Watched::Ended(Ending::Lapsed)) => {
+                let request = Request {
+                    state_dir,
+                    notices,
+                    session,
+                    now: SystemTime::now(),
+                };
+                return match clear_away(request) {
+                    Ok(settled) => done(how, settled.machine.rolled_back(), settled.notes),
+                    // The trial has ended all the same.
+                    Err(failed) => done(how, found, vec![failed.error.to_string()]),
+                };
+            }
+            Some(how @ Watched::Ended(_)) => return done(how, found.rolled_back(), Vec::new()),
+        }
+    }
+}
+
+/// How the trial of generation `number` has ended, if it has.
+fn ended(view: &View, state_dir: &StateDir, number: Number) -> Option<Watched> {
+    match view.state.situation() {
+        Situation::OnTrial { candidate, .. } if candidate == number => return None,
+        Situation::Lapsed { candidate, .. } if candidate == number => {
+            return Some(Watched::Ended(Ending::Lapsed));
+        }
+        Situation::Unrecorded { number: other, .. } if other == number => {
+            return Some(Watched::Confirmed);
+        }
+        Situation::OnTrial { .. } => return Some(Watched::Ended(Ending::Replaced)),
+        Situation::Open
+        | Situation::Steady { .. }
+        | Situation::Lapsed { .. }
+        | Situation::Unrecorded { .. }
+        | Situation::NotInstalled { .. }
+        | Situation::Drifted { .. } => {}
+    }
+    if view.shelf.generations.contains(&number) {
+        return Some(Watched::Confirmed);
+    }
+    let filed = state_dir.ended(number).map(|ended| ended.ending);
+    // Whoever ended it may not have filed it yet, or cannot.
+    Some(Watched::Ended(filed.unwrap_or(Ending::RolledBack)))
+}
+
+/// Settles a lapse, unless somebody else is at it for long.
+fn clear_away(request: Request<'_>) -> Result<Done<()>, Failed> {
+    let until = Instant::now() + BUSY_MAX;
+    loop {
+        let settled = settle(request);
+        let busy = settled.as_ref().is_err_and(|failed| {
+            matches!(failed.error, ApplyError::Store(StoreError::Busy { .. }))
+        });
+        if !busy || Instant::now() > until {
+            return settled;
+        }
+        thread::sleep(PAUSE);
+    }
+}

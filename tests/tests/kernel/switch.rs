@@ -1,0 +1,138 @@
+//! The base chains that lead packets to staged generations, as the layout of the table says, in
+//! nft's JSON. What portreeve itself sends goes past nft; this is the second opinion.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portreeve_model::draft::Draft;
+use portreeve_model::draft::{AddressOperand, Test};
+use portreeve_model::names::Name;
+use portreeve_model::packet::Hook;
+use portreeve_model::ruleset::{ChainPolicy, Ruleset};
+use portreeve_model::validate::{Feeds, validate};
+use portreeve_nft::layout::{self, Number};
+use portreeve_nft::{TABLE, Transaction};
+use portreeve_tests::random;
+use serde_json::{Value, json};
+
+/// A generation: its number and what it says.
+pub(crate) type Generation<'a> = (Number, &'a Ruleset);
+
+/// The base chains, and the set of the trial with its elements.
+pub(crate) fn switch(
+    confirmed: Option<Generation<'_>>,
+    trial: Option<Generation<'_>>,
+) -> Vec<Value> {
+    let (for_good, on_trial) = (entries(confirmed), entries(trial));
+    let mut objects = Vec::new();
+    if let Some((number, _)) = trial {
+        let element = |family| json!({"elem": {"val": family, "timeout": 60}});
+        let elements = ["ipv4", "ipv6"].map(element);
+        objects.push(json!({"set": {"family": "inet", "table": TABLE,
+            "name": layout::trial_set(number), "type": "nf_proto", "flags": ["timeout"],
+            "elem": elements}}));
+        let name = layout::ARRIVALS;
+        objects.push(base_chain(
+            name,
+            (Hook::Input, layout::ARRIVALS_PRIORITY),
+            ChainPolicy::Accept,
+        ));
+        objects.push(rule(
+            name,
+            &[during(number), goto(&layout::arrivals_chain(number))],
+        ));
+    }
+    let places: BTreeSet<_> = for_good.keys().chain(on_trial.keys()).copied().collect();
+    for place in places {
+        let name = layout::base_chain(place.0, place.1);
+        let entry = for_good.get(&place);
+        let policy = entry.map_or(ChainPolicy::Accept, |(_, policy)| *policy);
+        objects.push(base_chain(&name, place, policy));
+        if let Some((number, _)) = trial {
+            let there = on_trial.get(&place);
+            let lead = there.map_or(json!({"accept": null}), |(chain, _)| {
+                goto(&layout::trial_chain(number, chain))
+            });
+            objects.push(rule(&name, &[during(number), lead]));
+        }
+        if let (Some((number, _)), Some((chain, _))) = (confirmed, entry) {
+            objects.push(rule(&name, &[goto(&layout::chain(number, chain))]));
+        }
+    }
+    objects
+}
+
+/// What nft reads: the commands of transactions, then objects to add.
+pub(crate) fn document(staged: &[&Transaction], objects: &[Value]) -> String {
+    let commands = staged.iter().flat_map(|transaction| transaction.commands());
+    let commands = commands.map(|command| command.json().to_owned());
+    let added = objects
+        .iter()
+        .map(|object| json!({"add": object}).to_string());
+    let all: Vec<_> = commands.chain(added).collect();
+    format!("{{\"nftables\":[{}]}}", all.join(","))
+}
+
+/// Two random rule sets which have sets in common.
+pub(crate) fn two_rulesets(seed: u64) -> [Ruleset; 2] {
+    let (one, mut other) = (random::draft(seed), random::draft(seed + 10_000));
+    for set in &mut other.sets {
+        let mut same = one.sets.iter();
+        let same = same.find(|same| same.name == set.name && same.family == set.family);
+        if let Some(same) = same {
+            set.expression.clone_from(&same.expression);
+        }
+    }
+    [one, other].map(|draft| {
+        let draft = without_idle_sets(draft);
+        validate(&draft, &Feeds::default()).unwrap_or_else(|found| panic!("{seed}: {found:#?}"))
+    })
+}
+
+/// A set that no rule names is never in the kernel.
+fn without_idle_sets(mut draft: Draft) -> Draft {
+    let rules = draft.chains.iter().flat_map(|chain| &chain.rules);
+    let tests = rules.flat_map(|rule| &rule.matches).map(|it| &it.test);
+    let named: BTreeSet<String> = tests
+        .filter_map(|test| match test {
+            Test::Saddr(_, AddressOperand::Set(name))
+            | Test::Daddr(_, AddressOperand::Set(name)) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    draft.sets.retain(|set| named.contains(&set.name));
+    draft
+}
+
+fn entries(generation: Option<Generation<'_>>) -> BTreeMap<(Hook, i32), (Name, ChainPolicy)> {
+    let chains = generation.map(|(_, ruleset)| ruleset.chains());
+    let entry = |chain: &portreeve_model::ruleset::Chain| {
+        let base = chain.base()?;
+        Some((
+            (base.hook, base.priority),
+            (chain.name().clone(), base.policy),
+        ))
+    };
+    chains.into_iter().flatten().filter_map(entry).collect()
+}
+
+fn base_chain(name: &str, (hook, priority): (Hook, i32), policy: ChainPolicy) -> Value {
+    let policy = match policy {
+        ChainPolicy::Accept => "accept",
+        ChainPolicy::Drop => "drop",
+    };
+    json!({"chain": {"family": "inet", "table": TABLE, "name": name, "type": "filter",
+        "hook": hook.keyword(), "prio": priority, "policy": policy}})
+}
+
+pub(crate) fn rule(chain: &str, parts: &[Value]) -> Value {
+    json!({"rule": {"family": "inet", "table": TABLE, "chain": chain, "expr": parts}})
+}
+
+fn during(number: Number) -> Value {
+    let set = format!("@{}", layout::trial_set(number));
+    json!({"match": {"op": "==", "left": {"meta": {"key": "nfproto"}}, "right": set}})
+}
+
+pub(crate) fn goto(chain: &str) -> Value {
+    json!({"goto": {"target": chain}})
+}
