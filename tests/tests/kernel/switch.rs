@@ -50,12 +50,12 @@ pub(crate) fn switch(
         if let Some((number, _)) = trial {
             let there = on_trial.get(&place);
             let lead = there.map_or(json!({"accept": null}), |(chain, _)| {
-                goto(&layout::trial_chain(number, chain))
+                goto(&layout::entry_chain(number, chain))
             });
             objects.push(rule(&name, &[during(number), lead]));
         }
         if let (Some((number, _)), Some((chain, _))) = (confirmed, entry) {
-            objects.push(rule(&name, &[goto(&layout::chain(number, chain))]));
+            objects.push(rule(&name, &[goto(&layout::entry_chain(number, chain))]));
         }
     }
     objects

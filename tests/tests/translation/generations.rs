@@ -233,7 +233,7 @@ fn a_foreign_object_beside_generations_is_named() {
 fn a_foreign_rule_beside_generations_is_named() {
     let [one, other] = two_rulesets(5);
     let chain = layout::chain(41, one.chains()[0].name());
-    let trial = layout::trial_chain(42, other.chains()[0].name());
+    let trial = layout::entry_chain(42, other.chains()[0].name());
     let drop = [json!({"drop": null})];
     let dropped = "has the expressions `[{\"drop\":null}]`";
     let counted = "has the expressions `[{\"counter\":null}]`";

@@ -6,14 +6,19 @@
 //! ```text
 //! chain input {                           one for each hook and priority in use
 //!     type filter hook input priority 0; policy drop;     the confirmed generation's
-//!     meta nfproto @trial42 goto t42_input                while generation 42 is on trial
-//!     goto g41_input                                      generation 41 is confirmed
+//!     meta nfproto @trial42 goto e42_input                while generation 42 is on trial
+//!     goto e41_input                                      generation 41 is confirmed
 //! }
-//! chain t42_input { jump g42_input; drop }                the candidate's own chain policy
+//! chain e42_input { jump g42_input; drop }                the generation's own chain policy
 //! ```
 //!
 //! The elements of `trial42` have a timeout. When it ends, the kernel drops them and leads every
 //! packet to generation 41 again, whether or not any process of ours still lives.
+//!
+//! No packet is left to the base chain's own policy: the kernel changes it a moment after the
+//! rules, and a packet in between would meet the rules of one generation and the chain policy of
+//! another. So each generation ends with its chain policy as a rule, and what the base chain says
+//! is a second lock on the same door.
 //!
 //! A set is named after its contents, so two generations share what did not change, and no set
 //! that packets can meet is ever written to.
@@ -33,8 +38,9 @@ pub type Number = u64;
 /// The base chain that records which connections arrive during a trial.
 pub const ARRIVALS: &str = "arrivals";
 
-/// Its priority: before every other chain (`NF_IP_PRI_FIRST`), so that none can hide a packet.
-pub const ARRIVALS_PRIORITY: i32 = i32::MIN;
+/// Its priority: after every other chain (`NF_IP_PRI_LAST`), so that whoever is recorded was let in
+/// by all of them, and nobody fills the record by knocking at closed ports.
+pub const ARRIVALS_PRIORITY: i32 = i32::MAX;
 
 /// Bytes of the digest that a set's name ends with.
 const DIGEST_BYTES: usize = 8;
@@ -56,10 +62,10 @@ pub fn chain(number: Number, name: &Name) -> String {
     format!("g{number}_{name}")
 }
 
-/// The chain that a trial leads to: the candidate's base chain, then its chain policy.
+/// The chain by which packets enter a generation: its base chain, then its chain policy.
 #[must_use]
-pub fn trial_chain(number: Number, name: &Name) -> String {
-    format!("t{number}_{name}")
+pub fn entry_chain(number: Number, name: &Name) -> String {
+    format!("e{number}_{name}")
 }
 
 /// The generation and the chain's own name, of what [`chain`] names.
@@ -68,10 +74,10 @@ pub fn parse_chain(name: &str) -> Option<(Number, Name)> {
     parse(name.strip_prefix('g')?)
 }
 
-/// The generation and the chain's own name, of what [`trial_chain`] names.
+/// The generation and the chain's own name, of what [`entry_chain`] names.
 #[must_use]
-pub fn parse_trial_chain(name: &str) -> Option<(Number, Name)> {
-    parse(name.strip_prefix('t')?)
+pub fn parse_entry_chain(name: &str) -> Option<(Number, Name)> {
+    parse(name.strip_prefix('e')?)
 }
 
 fn parse(rest: &str) -> Option<(Number, Name)> {
@@ -149,7 +155,7 @@ mod tests {
         let web = Name::new("web_1").expect("is a name");
         assert_eq!(chain(41, &web), "g41_web_1");
         assert_eq!(parse_chain("g41_web_1"), Some((41, web.clone())));
-        assert_eq!(parse_trial_chain("t41_web_1"), Some((41, web)));
+        assert_eq!(parse_entry_chain("e41_web_1"), Some((41, web)));
         for strange in [
             "g41", "g_web", "g041_web", "g+1_web", "h41_web", "g41_", "g41_9",
         ] {

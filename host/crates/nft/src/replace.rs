@@ -1,8 +1,10 @@
 //! Puts a generation in the place of whatever is in the table, in one transaction.
 //!
 //! For a table that somebody else has written to, of which nothing can be built upon. Unlike
-//! [`crate::stage`] and [`crate::switch`], it sends everything anew, and a large set may miss
-//! members for a moment while the kernel puts it in order.
+//! [`crate::stage`] and [`crate::switch`], it sends everything anew, and what packets meet is not
+//! certain for the moment that the kernel takes: a table that goes and one that comes are no
+//! single step to it (with 100,000 prefixes, members of a set were missed for 29 ms; with 22,
+//! single packets were).
 
 use std::collections::BTreeSet;
 
@@ -28,7 +30,7 @@ pub fn replace(ruleset: &Ruleset, number: Number) -> Transaction {
         };
         let name = layout::base_chain(base.hook, base.priority);
         let subject = Subject::Chain(chain.name().clone());
-        let goto = words::goto(layout::chain(number, chain.name()));
+        let goto = words::goto(layout::entry_chain(number, chain.name()));
         let rule = words::rule(&name, None, vec![goto]);
         transaction.push(
             subject.clone(),

@@ -5,8 +5,8 @@
 //! before a rule that any packet meets names them. Chains are created, not added: a number that
 //! is in use already is refused instead of written over.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use portreeve_model::address::Family;
 use portreeve_model::names::Name;
@@ -53,8 +53,8 @@ pub fn stage(
         );
     }
     push_rules(&mut transaction, ruleset, &names);
+    push_entry_chains(&mut transaction, ruleset, number);
     if let Some(timeout) = arrivals {
-        push_trial_chains(&mut transaction, ruleset, number);
         push_arrivals(&mut transaction, number, timeout);
     }
     transaction
@@ -74,14 +74,13 @@ fn named_by_rules(ruleset: &Ruleset) -> impl Iterator<Item = &Set> {
     sets.filter(move |set| named.contains(set.name()))
 }
 
-/// What a trial leads to: each base chain of the candidate, then its chain policy, since the base
-/// chain in the table keeps that of the confirmed generation.
-fn push_trial_chains(transaction: &mut Transaction, ruleset: &Ruleset, number: Number) {
+/// What the switch leads to: each base chain, then its chain policy.
+fn push_entry_chains(transaction: &mut Transaction, ruleset: &Ruleset, number: Number) {
     for chain in ruleset.chains() {
         let Some(base) = chain.base() else {
             continue;
         };
-        let name = layout::trial_chain(number, chain.name());
+        let name = layout::entry_chain(number, chain.name());
         let subject = Subject::ChainPolicy(chain.name().clone());
         let rule = |part| words::add(words::rule(&name, None, vec![part]));
         transaction.push(subject.clone(), &words::create(words::chain(&name, None)));

@@ -4,8 +4,8 @@
 //! Everything here is decided from what the kernel listed a moment before, and what a batch leads
 //! to must have been staged ([`crate::stage`]): otherwise the kernel refuses all of it.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use portreeve_model::draft::Base;
 use portreeve_model::names::Name;
@@ -120,47 +120,48 @@ impl Standing {
             [(Some(set), first), (None, second)] => (Some((*set, *first)), Some(*second)),
             _ => return Err("has more rules than portreeve puts there"),
         };
-        let at = |policy| Base {
-            hook: base.hook,
-            priority: base.priority,
-            policy,
-        };
         if let Some((set, lead)) = on_trial {
             let number = layout::parse_trial_set(set).ok_or("asks a foreign set")?;
             let entry = match lead {
                 Lead::Accept => None,
-                Lead::Goto(chain) => {
-                    let named = layout::parse_trial_chain(chain);
-                    let (_, name) = named
-                        .filter(|named| named.0 == number)
-                        .ok_or("leads astray")?;
-                    let policy = trial_policy(objects, chain, &layout::chain(number, &name));
-                    let policy = policy.ok_or("leads to a foreign chain while a trial runs")?;
-                    Some(Entry {
-                        chain: name,
-                        base: at(policy),
-                    })
-                }
-                Lead::Drop | Lead::Jump(_) => return Err("leads astray while a trial runs"),
+                lead => Some(entry(objects, base, lead).filter(|(of, _)| *of == number)),
             };
+            let entry = entry.map(|entry| entry.ok_or("leads astray while a trial runs"));
+            let entry = entry.transpose()?.map(|(_, entry)| entry);
             enter(&mut self.trial, number, entry)?;
         }
-        match for_good {
-            None if base.policy == ChainPolicy::Accept => {}
-            None => return Err("drops what it leads nowhere"),
-            Some(Lead::Goto(chain)) => {
-                let (number, name) =
-                    layout::parse_chain(chain).ok_or("leads to a foreign chain")?;
-                let entry = Entry {
-                    chain: name,
-                    base: at(base.policy),
-                };
-                enter(&mut self.confirmed, number, Some(entry))?;
-            }
-            Some(Lead::Accept | Lead::Drop | Lead::Jump(_)) => return Err("leads astray"),
+        let Some(lead) = for_good else {
+            return match base.policy {
+                ChainPolicy::Accept => Ok(()),
+                ChainPolicy::Drop => Err("drops what it leads nowhere"),
+            };
+        };
+        let (number, entry) = entry(objects, base, lead).ok_or("leads astray")?;
+        if entry.base.policy != base.policy {
+            return Err("has another chain policy than what it leads to");
         }
-        Ok(())
+        enter(&mut self.confirmed, number, Some(entry))
     }
+}
+
+/// The generation that a rule of a base chain leads to, and where packets enter it.
+fn entry(objects: &Objects, base: &BaseChain, lead: &Lead) -> Option<(Number, Entry)> {
+    let Lead::Goto(entry_chain) = lead else {
+        return None;
+    };
+    let (number, chain) = layout::parse_entry_chain(entry_chain)?;
+    let into = layout::chain(number, &chain);
+    let policy = match Rules::of(objects, entry_chain).leads()?.as_slice() {
+        [(None, Lead::Jump(first)), (None, Lead::Accept)] if *first == into => ChainPolicy::Accept,
+        [(None, Lead::Jump(first)), (None, Lead::Drop)] if *first == into => ChainPolicy::Drop,
+        _ => return None,
+    };
+    let base = Base {
+        hook: base.hook,
+        priority: base.priority,
+        policy,
+    };
+    Some((number, Entry { chain, base }))
 }
 
 /// Notes that packets enter generation `number` by `entry`.
@@ -178,18 +179,6 @@ fn enter(
     }
     side.entries.extend(entry);
     Ok(())
-}
-
-/// The chain policy that the candidate's own chain `chain` is followed by in `trial_chain`.
-fn trial_policy(objects: &Objects, trial_chain: &str, chain: &str) -> Option<ChainPolicy> {
-    match Rules::of(objects, trial_chain).leads()?.as_slice() {
-        [(None, Lead::Jump(first)), (None, last)] if first == chain => match last {
-            Lead::Accept => Some(ChainPolicy::Accept),
-            Lead::Drop => Some(ChainPolicy::Drop),
-            Lead::Jump(_) | Lead::Goto(_) => None,
-        },
-        _ => None,
-    }
 }
 
 /// The rules of one chain, first to last.
@@ -310,12 +299,15 @@ fn wanted(confirmed: Option<&Side>, trial: Option<&Side>) -> BTreeMap<String, Wa
         if let Some(side) = trial {
             let there = on_trial.get(&(hook, priority));
             let lead = there.map_or(Lead::Accept, |entry| {
-                Lead::Goto(layout::trial_chain(side.number, &entry.chain))
+                Lead::Goto(layout::entry_chain(side.number, &entry.chain))
             });
             leads.push((Some(layout::trial_set(side.number)), lead));
         }
         if let (Some(side), Some(entry)) = (confirmed, entry) {
-            leads.push((None, Lead::Goto(layout::chain(side.number, &entry.chain))));
+            leads.push((
+                None,
+                Lead::Goto(layout::entry_chain(side.number, &entry.chain)),
+            ));
         }
         // Without a confirmed generation, or a chain of its own here, everything passes.
         let policy = entry.map_or(ChainPolicy::Accept, |entry| entry.base.policy);
@@ -484,16 +476,19 @@ mod tests {
                 chain("output", Some(output)),
                 chain("g41_in", None),
                 chain("g42_out", None),
-                chain("t42_out", None),
+                chain("e42_out", None),
+                chain("e41_in", None),
                 chain("g40_in", None),
             ],
             rules: vec![
                 rule("input", Some("trial42"), Lead::Accept),
-                rule("input", None, to("g41_in")),
-                rule("output", Some("trial42"), to("t42_out")),
-                rule("t42_out", None, Lead::Jump("g42_out".to_owned())),
-                rule("t42_out", None, Lead::Drop),
+                rule("input", None, to("e41_in")),
+                rule("output", Some("trial42"), to("e42_out")),
+                rule("e42_out", None, Lead::Jump("g42_out".to_owned())),
+                rule("e42_out", None, Lead::Drop),
                 foreign("g41_in"),
+                rule("e41_in", None, Lead::Jump("g41_in".to_owned())),
+                rule("e41_in", None, Lead::Drop),
             ],
             sets: ["trial42", "trial40"]
                 .map(|name| Set {
@@ -526,7 +521,7 @@ mod tests {
     #[test]
     fn whatever_else_stands_in_a_base_chain_is_refused() {
         type Change = fn(&mut Objects);
-        let cases: [(Change, &str); 7] = [
+        let cases: [(Change, &str); 8] = [
             (|o| o.rules.push(foreign("input")), "has a foreign rule"),
             (
                 |o| o.rules.push(rule("input", None, Lead::Accept)),
@@ -543,12 +538,16 @@ mod tests {
                 "drops what it leads nowhere",
             ),
             (
-                |o| o.rules[4] = foreign("t42_out"),
-                "leads to a foreign chain while a trial runs",
+                |o| o.rules[4] = foreign("e42_out"),
+                "leads astray while a trial runs",
             ),
             (
                 |o| o.rules[0] = rule("input", Some("trial43"), Lead::Accept),
                 "leads to another generation than the other base chains",
+            ),
+            (
+                |o| o.rules[7] = rule("e41_in", None, Lead::Accept),
+                "has another chain policy than what it leads to",
             ),
             (
                 |o| o.chains[0].name = "input_5".to_owned(),

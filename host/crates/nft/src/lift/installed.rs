@@ -158,7 +158,7 @@ impl Table {
             let name = own.to_string();
             let chains = self.generations.entry(number).or_default();
             chains.push(draft::Chain { name, ..chain });
-        } else if layout::parse_trial_chain(&name).is_some() {
+        } else if layout::parse_entry_chain(&name).is_some() {
             let base = None;
             self.switch.chains.push(netlink::Chain { name, base });
         } else if leads::parse_arrivals_chain(&name).is_some() {
@@ -199,7 +199,7 @@ impl Table {
         Ok(())
     }
 
-    /// A rule of a base chain or of a trial chain.
+    /// A rule of a base chain or of an entry chain.
     fn lead(&mut self, rule: Rule, place: Place) -> Result<(), LiftError> {
         let meaning = leads::meaning(&rule.expr).filter(|_| rule.comment.is_none());
         let ours = |meaning: &Meaning| rule.chain != ARRIVALS || leads::leads_to_record(meaning);

@@ -1,7 +1,7 @@
 //! What is to be changed in our table, all of it or nothing.
 
+use core::time::Duration;
 use std::fmt;
-use std::time::Duration;
 
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::ChainPolicy;

@@ -1,6 +1,6 @@
 //! What the kernel lists, one message at a time.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::ChainPolicy;

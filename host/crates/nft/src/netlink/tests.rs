@@ -1,6 +1,6 @@
 //! What we send is what nft sends; what the kernel lists is read, and rubbish is refused.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::ChainPolicy;
