@@ -73,6 +73,20 @@ impl Run {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).expect("the answer is JSON")
     }
+
+    /// The answers, each as JSON: a trial that is watched has one when it begins and one when it
+    /// ends.
+    ///
+    /// # Panics
+    /// When something else is among them.
+    #[must_use]
+    #[track_caller]
+    pub fn all_json(&self) -> Vec<Value> {
+        let answers = serde_json::Deserializer::from_str(&self.stdout).into_iter();
+        answers
+            .collect::<Result<_, _>>()
+            .expect("the answers are JSON")
+    }
 }
 
 #[track_caller]
@@ -141,6 +155,9 @@ impl Subject {
             .arg(self.path("state"))
             .arg("--cache-dir")
             .arg(self.path("cache"))
+            // What logins are told of a trial is not for the users of this machine.
+            .arg("--motd-dir")
+            .arg(self.path("motd"))
             .args(arguments);
         command
     }

@@ -1,11 +1,30 @@
 //! The program as its users meet it: what it prints, how it ends, what it leaves behind.
 
-use std::fs::{self, File};
+#[path = "cli/applied.rs"]
+mod applied;
+#[path = "cli/boot.rs"]
+mod boot;
+#[path = "cli/state_dir.rs"]
+mod state_dir;
+
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use portreeve_tests::namespace::Namespace;
 use portreeve_tests::program::{Run, Subject, namespace};
+
+/// A namespace whose kernel holds no table yet, and a program that has applied nothing.
+fn fresh() -> Option<(Namespace, Subject)> {
+    Some((namespace()?, Subject::new()))
+}
+
+/// Losing this, a command that was refused would have changed what packets meet.
+#[track_caller]
+fn has_no_table(namespace: &Namespace) {
+    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+}
 
 #[test]
 fn plan_works_on_a_fresh_machine_without_anything() {
@@ -165,6 +184,51 @@ fn a_usage_error_is_one_and_says_what_is_possible() {
     subject
         .run(&["status", "--format", "nft"])
         .fails(2, &["only `plan`"]);
+    for contradiction in [
+        ["apply", "--no-trial", "--no-wait"].as_slice(),
+        &["apply", "--no-trial", "--confirm-within", "60s"],
+        &["confirm"],
+        &["rollback", "last"],
+    ] {
+        assert_eq!(
+            subject.run(contradiction).code,
+            Some(2),
+            "{contradiction:?}"
+        );
+    }
+}
+
+#[test]
+fn a_period_for_which_no_trial_may_run_is_refused_before_anything_runs() {
+    let subject = Subject::new();
+    for period in ["0s", "2h", "1500ms", "soon", "-1s", ""] {
+        let argument = format!("--confirm-within={period}");
+        subject.run(&["apply", &argument]).fails(
+            2,
+            &[
+                "error[A001]",
+                &format!("--confirm-within is `{period}`"),
+                "from `1s` to `1h`",
+                "unchanged",
+            ],
+        );
+    }
+    subject
+        .configured("[apply]\nconfirm-within = \"2h\"\n", &["apply"])
+        .fails(3, &["line 2", "confirm-within", "from `1s` to `1h`"]);
+    assert!(!subject.path("state").exists());
+}
+
+#[test]
+fn what_is_no_token_is_told_before_anything_is_looked_at() {
+    let subject = Subject::new();
+    let confirm = |token: &str| subject.run(&["confirm", token]);
+    let unchanged = "machine   unchanged";
+    confirm("7K3M-Q0X").fails(2, &["error[A001]", "found 7 characters", unchanged]);
+    confirm("7K3M-Q0XWW").fails(2, &["found 9 characters", "`7K3M-Q0XW`", unchanged]);
+    confirm("7K3M-Q0XU").fails(2, &["found `U`", "without I, L, O and U", unchanged]);
+    confirm("").fails(2, &["found 0 characters", unchanged]);
+    assert!(!subject.path("state").exists());
 }
 
 #[test]
@@ -173,8 +237,16 @@ fn a_failure_in_json_is_json() {
     assert_eq!(run.code, Some(3));
     let failure = run.json();
     assert_eq!(failure["exit_code"], 3);
-    assert_eq!(failure["machine"], "unchanged");
     assert_eq!(failure["errors"][0]["code"], "S002");
+    // Each part is there, whatever is known of it.
+    let machine = serde_json::json!({
+        "words": "unchanged",
+        "state": "unchanged",
+        "in_force": null,
+        "confirmed": null,
+        "lapses_in_ms": null,
+    });
+    assert_eq!(failure["machine"], machine);
 }
 
 #[test]
@@ -193,94 +265,6 @@ fn a_reader_that_goes_away_is_no_panic() {
 }
 
 #[test]
-fn apply_without_a_trial_must_be_asked_for() {
-    let Some(namespace) = namespace() else { return };
-    let subject = Subject::new();
-    subject
-        .run_in(&namespace, &["apply"])
-        .fails(2, &["error[A001]", "--no-trial", "unchanged"]);
-    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
-    assert!(!subject.path("state").exists());
-}
-
-#[test]
-fn apply_then_status_then_drift_then_apply_again() {
-    let Some(namespace) = namespace() else { return };
-    let subject = Subject::new();
-    namespace
-        .nft(&["add", "table", "inet", "bystander"], "")
-        .unwrap();
-    let status = || subject.run_in(&namespace, &["status"]);
-    status().succeeds(&["nothing was applied"]);
-
-    subject
-        .run_in(&namespace, &["apply", "--no-trial"])
-        .succeeds(&["machine   confirmed"]);
-    status().succeeds(&["in force, as applied", "settings  ssh-port=22"]);
-
-    let element = "{ 192.0.2.0/24 }";
-    let set = [
-        "add",
-        "element",
-        "inet",
-        "portreeve",
-        "cloudflare_v4",
-        element,
-    ];
-    namespace.nft(&set, "").unwrap();
-    let drifted = status();
-    assert_eq!(drifted.code, Some(8), "{}", drifted.stderr);
-    assert!(
-        drifted.stdout.contains("another rule set"),
-        "{}",
-        drifted.stdout
-    );
-
-    subject
-        .run_in(&namespace, &["apply", "--no-trial"])
-        .succeeds(&[]);
-    status().succeeds(&["in force, as applied"]);
-    namespace
-        .nft(&["delete", "table", "inet", "portreeve"], "")
-        .unwrap();
-    assert_eq!(status().code, Some(8));
-    let tables = namespace.nft(&["list", "tables"], "").unwrap();
-    assert_eq!(
-        tables, "table inet bystander\n",
-        "other tables are never touched"
-    );
-}
-
-#[test]
-fn an_apply_that_cannot_be_recorded_does_not_touch_the_kernel() {
-    let Some(namespace) = namespace() else { return };
-    let subject = Subject::new();
-    // A file where the state directory should be: even root cannot write there.
-    fs::write(subject.path("state"), "").unwrap();
-    subject
-        .run_in(&namespace, &["apply", "--no-trial"])
-        .fails(1, &["error[A002]", "unchanged"]);
-    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
-}
-
-#[test]
-fn two_at_once_exclude_each_other() {
-    let Some(namespace) = namespace() else { return };
-    let subject = Subject::new();
-    fs::create_dir(subject.path("state")).unwrap();
-    let other = File::create(subject.path("state/lock")).unwrap();
-    other.lock().unwrap();
-    subject
-        .run_in(&namespace, &["apply", "--no-trial"])
-        .fails(6, &["error[A009]", "another portreeve"]);
-    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
-    drop(other);
-    subject
-        .run_in(&namespace, &["apply", "--no-trial"])
-        .succeeds(&["machine   confirmed"]);
-}
-
-#[test]
 fn who_may_not_change_the_firewall_is_told_so() {
     let Some(namespace) = namespace() else { return };
     if namespace.is_in_user_namespace() {
@@ -296,21 +280,56 @@ fn who_may_not_change_the_firewall_is_told_so() {
         Run::of(&mut subject.with(namespace.unprivileged_command(&program), arguments))
     };
     run(&["plan"]).succeeds(&["policy    strict-origin"]);
-    run(&["apply", "--no-trial"]).fails(
-        6,
-        &["error[A008]", "not permitted", "run as root", "unchanged"],
-    );
-    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+    for changing in [
+        ["apply"].as_slice(),
+        &["apply", "--no-trial"],
+        &["confirm", "7K3M-Q0XW", "--from-console"],
+        &["rollback"],
+        &["boot"],
+    ] {
+        run(changing).fails(6, &["error[A017]", "only root", "run as root", "unchanged"]);
+    }
+    run(&["status"]).fails(6, &["error[A017]", "only root", "machine   unknown"]);
+    run(&["history"]).succeeds(&["nothing was ever applied here"]);
+    has_no_table(&namespace);
 }
 
 #[test]
 fn check_asks_a_kernel_without_changing_it() {
-    let Some(namespace) = namespace() else { return };
-    let subject = Subject::new();
+    let Some((namespace, subject)) = fresh() else {
+        return;
+    };
     subject
         .run_in(&namespace, &["check"])
         .succeeds(&["would take the rule set", "unchanged"]);
-    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+    has_no_table(&namespace);
+}
+
+/// Losing this, who tries a large feed in a container would read what nft says to programmers.
+#[test]
+fn what_the_kernel_refuses_is_told_in_words() {
+    let Ok(namespace) = Namespace::in_user_namespace() else {
+        eprintln!("skipped: no user namespace can be made");
+        return;
+    };
+    let subject = Subject::new();
+    // More than the largest message that a user namespace may send to the kernel.
+    let prefixes = (0..20_000_u32)
+        .map(|n| format!("{}.{}.{}.0/28\n", 20 + n / 16_384, n / 64 % 256, n % 64 * 4));
+    let list: String = prefixes.chain(["2400:cb00::/32\n".to_owned()]).collect();
+    fs::write(subject.path("list"), list).unwrap();
+    subject.configure("[feeds.cloudflare]\nsource = \"file:list\"\n");
+    let apply = subject.run_in(&namespace, &["apply", "--no-trial"]);
+    apply.fails(
+        6,
+        &[
+            "error[A008]",
+            "user namespace",
+            "open: portreeve filters nothing",
+        ],
+    );
+    let status = subject.run_in(&namespace, &["status"]);
+    status.succeeds(&["open: portreeve filters nothing, and nothing is confirmed"]);
 }
 
 #[test]
@@ -361,52 +380,6 @@ fn the_program_of_another_directory_is_not_started() {
     );
     run.succeeds(&["would take the rule set"]);
     assert!(!subject.path("sprung").exists());
-}
-
-#[test]
-fn a_record_that_was_damaged_is_no_drift_and_an_apply_mends_it() {
-    let Some(namespace) = namespace() else { return };
-    let subject = Subject::new();
-    let apply = || subject.run_in(&namespace, &["apply", "--no-trial"]);
-    apply().succeeds(&["machine   confirmed"]);
-    let applied = subject.path("state/applied");
-    let whole = fs::read_to_string(&applied).unwrap();
-    let surprise = "{\"nftables\": [{\"surprise\": 1}]}";
-    for damaged in ["", surprise, &whole[..whole.len() / 2], &whole[..40]] {
-        fs::write(&applied, damaged).unwrap();
-        subject
-            .run_in(&namespace, &["status"])
-            .fails(1, &["error[A003]", "apply again"]);
-    }
-    apply().succeeds(&["machine   confirmed"]);
-    subject
-        .run_in(&namespace, &["status"])
-        .succeeds(&["in force, as applied"]);
-    let left: Vec<_> = fs::read_dir(subject.path("state"))
-        .unwrap()
-        .flatten()
-        .collect();
-    assert_eq!(
-        left.len(),
-        2,
-        "the record and the lock, nothing unfinished: {left:?}"
-    );
-}
-
-#[test]
-fn a_rule_that_portreeve_could_not_have_written_is_seen_in_its_table() {
-    let Some(namespace) = namespace() else { return };
-    let subject = Subject::new();
-    let apply = || subject.run_in(&namespace, &["apply", "--no-trial"]);
-    apply().succeeds(&["machine   confirmed"]);
-    let rule = "add rule inet portreeve input meta skuid 0 accept\n";
-    namespace.nft(&["-f", "-"], rule).unwrap();
-    subject
-        .run_in(&namespace, &["status"])
-        .fails(8, &["error[A010]", "apply` replaces it"]);
-    apply().succeeds(&["machine   confirmed"]);
-    let listed = namespace.nft(&["list", "ruleset"], "").unwrap();
-    assert!(!listed.contains("skuid"), "{listed}");
 }
 
 #[test]

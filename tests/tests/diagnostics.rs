@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 const UNIT_TESTED: [char; 4] = ['V', 'C', 'S', 'F'];
 
 /// Codes that no test brings about, and why.
-const NOT_BROUGHT_ABOUT: [(&str, &str); 5] = [
-    ("A004", "the kernel must take one rule set and list another"),
+const NOT_BROUGHT_ABOUT: [(&str, &str); 6] = [
+    (
+        "A004",
+        "the kernel must take one rule set and list another, or nft say that it took it",
+    ),
     ("A005", "nft must work, and fail a moment later"),
     (
         "A006",
@@ -19,7 +22,11 @@ const NOT_BROUGHT_ABOUT: [(&str, &str); 5] = [
     ),
     (
         "A007",
-        "nft is looked for in fixed places, and no test takes it from there",
+        "nft is looked for in fixed places; `trial.rs` takes it from there during a trial",
+    ),
+    (
+        "A016",
+        "the system must refuse this process a signal handler, a process or random bytes",
     ),
     ("W024", "the system must refuse this process a thread"),
 ];

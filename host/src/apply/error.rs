@@ -8,7 +8,7 @@ use super::kernel::KernelError;
 use super::nft::NftError;
 use super::session::NoEvidence;
 use super::store::StoreError;
-use super::trial::Refusal;
+use super::trial::{Ending, Refusal};
 
 /// Why a request was not carried out, or not all of it.
 #[derive(Debug, Error)]
@@ -66,6 +66,14 @@ pub enum ApplyError {
         /// What is on trial.
         number: Number,
     },
+    /// The token is of a trial that is over.
+    #[error("the trial of generation {number} is over: it {}", how.words())]
+    Over {
+        /// What was on trial.
+        number: Number,
+        /// How it ended.
+        how: Ending,
+    },
     /// The session proves nothing.
     #[error(transparent)]
     NoEvidence(#[from] NoEvidence),
@@ -81,11 +89,11 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// Whether a confirmation came too late: the trial had lapsed.
+    /// Whether a confirmation came too late: the trial was over.
     #[must_use]
     pub const fn is_lapse(&self) -> bool {
         match self {
-            Self::Senseless(Refusal::Lapsed { .. }) => true,
+            Self::Senseless(Refusal::Lapsed { .. }) | Self::Over { .. } => true,
             Self::Kernel(error) => error.is_lapse(),
             Self::Senseless(_)
             | Self::Store(_)

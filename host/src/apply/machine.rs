@@ -20,6 +20,7 @@ use super::generation::Generation;
 use super::kernel::Kernel;
 use super::nft::Nft;
 use super::safe;
+use super::state::MachineState;
 use super::store::{Lock, Shelf, StateDir};
 use super::trial::{BUILT_IN, InKernel, State, Step, Switch, Trial};
 
@@ -90,7 +91,7 @@ impl View {
     pub(super) fn highest_in_kernel(&self) -> Option<Number> {
         let chains = self.objects.chains.iter();
         let number = |name: &str| {
-            let chain = layout::parse_chain(name).or_else(|| layout::parse_trial_chain(name));
+            let chain = layout::parse_chain(name).or_else(|| layout::parse_entry_chain(name));
             chain.map(|(number, _)| number)
         };
         chains.filter_map(|chain| number(&chain.name)).max()
@@ -121,6 +122,13 @@ impl Machine<'_> {
     pub(super) fn look(&mut self) -> Result<View, ApplyError> {
         let shelf = self.state_dir.load(&self.lock)?;
         View::of(&mut self.kernel, self.state_dir, shelf)
+    }
+
+    /// How things stand now that something was done, or not.
+    pub(super) fn found(&mut self) -> MachineState {
+        let shelf = self.state_dir.look().map_err(ApplyError::from);
+        let view = shelf.and_then(|shelf| View::of(&mut self.kernel, self.state_dir, shelf));
+        view.map_or(MachineState::Unknown, |view| MachineState::of(&view))
     }
 
     /// Performs steps in their order, and stops at the first that fails. What could not be tidied

@@ -187,7 +187,10 @@ pub fn confirm(
     from_console: bool,
 ) -> Result<Done<Record>, Failed> {
     run(request, StateDir::lock, |machine, view| {
-        let steps = view.state.confirm()?;
+        let steps = match view.state.confirm() {
+            Ok(steps) => steps,
+            Err(refusal) => return Err(request.over(token, &view).unwrap_or(refusal.into())),
+        };
         let number = match view.state.situation() {
             Situation::OnTrial { candidate, .. } => candidate,
             // It was confirmed before, and whoever did it was stopped before it was on record.
@@ -198,9 +201,8 @@ pub fn confirm(
             }
         };
         let mut generation = machine.state_dir.candidate(number)?;
-        match &generation.record.origin {
-            Origin::Trial { token_digest, .. } if token.is_of(number, token_digest) => {}
-            _ => return Err(ApplyError::WrongToken { number }),
+        if !generation.record.is_confirmed_by(token) {
+            return Err(ApplyError::WrongToken { number });
         }
         let origin = request.session.origin();
         let evidence = origin.evidence(from_console, |connection| {
@@ -357,9 +359,7 @@ fn run<T>(
     };
     let view = machine.look().map_err(unchanged)?;
     let acted = act(&mut machine, view);
-    let found = machine
-        .look()
-        .map_or(MachineState::Unknown, |view| MachineState::of(&view));
+    let found = machine.found();
     match acted {
         Ok((what, notes)) => Ok(Done {
             what,
@@ -407,6 +407,17 @@ impl Request<'_> {
         })
     }
 
+    /// That the token is of the trial that ended last, if it is.
+    fn over(&self, token: &Token, view: &View) -> Option<ApplyError> {
+        let number = view.shelf.last_ended()?;
+        let ended = self.state_dir.ended(number).ok()?;
+        let is_its = ended.record.is_confirmed_by(token);
+        is_its.then_some(ApplyError::Over {
+            number,
+            how: ended.ending,
+        })
+    }
+
     /// Tells of the trials that are found to have lapsed.
     fn tell_lapses(&self, steps: &[Step], view: &View) -> Vec<String> {
         let lapsed = steps.iter().filter_map(|step| match step {
@@ -447,6 +458,14 @@ impl Machine<'_> {
 }
 
 impl Record {
+    /// Whether `token` is the one that was printed when it went on trial.
+    fn is_confirmed_by(&self, token: &Token) -> bool {
+        match &self.origin {
+            Origin::Trial { token_digest, .. } => token.is_of(self.number, token_digest),
+            Origin::WithoutTrial | Origin::RolledBackTo(_) => false,
+        }
+    }
+
     /// When its trial ends or ended, if it went on trial.
     #[must_use]
     pub fn trial_end(&self) -> Option<SystemTime> {

@@ -9,6 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use portreeve_nft::{Cause, Refusal, Subject, Transaction};
+use serde_json::Value;
 use thiserror::Error;
 
 use super::conversation::{Bounds, Broken, Said, converse};
@@ -194,14 +195,21 @@ impl Nft {
     /// # Errors
     /// When nft could not be asked.
     pub fn list(&self, listing: Listing) -> Result<Option<String>, NftError> {
-        let table = ["list", "table", "inet", portreeve_nft::TABLE];
         // `-n`: names of protocols and types differ between machines, numbers do not.
-        let options: &[&str] = match listing {
-            Listing::Whole => &["-n", "-j"],
-            Listing::Terse => &["-n", "-j", "-t"],
+        let (options, what): (&[&str], &[&str]) = match listing {
+            Listing::Whole => (
+                &["-n", "-j"],
+                &["list", "table", "inet", portreeve_nft::TABLE],
+            ),
+            // Asked for one table, nft fetches all elements and leaves them out; asked for the
+            // rule set it does not fetch them (43,000 elements: 150 ms and 3 ms).
+            Listing::Terse => (&["-n", "-j", "-t"], &["list", "ruleset", "inet"]),
         };
-        match self.run(&[options, &table].concat(), b"") {
-            Ok(listed) => Ok(Some(listed)),
+        match self.run(&[options, what].concat(), b"") {
+            Ok(listed) => match listing {
+                Listing::Whole => Ok(Some(listed)),
+                Listing::Terse => Ok(only_ours(listed)),
+            },
             Err(Failure::Error(error)) => Err(error),
             Err(Failure::Refused(stderr)) => {
                 let refusal = Refusal::read(&stderr, &Transaction::default());
@@ -255,6 +263,30 @@ impl Nft {
             .stderr(Stdio::piped());
         command
     }
+}
+
+/// What a listing of several tables says of ours; none when it is not among them. What is no
+/// listing stays as it is, for whoever reads it to say so.
+fn only_ours(listed: String) -> Option<String> {
+    let Ok(mut document) = serde_json::from_str::<Value>(&listed) else {
+        return Some(listed);
+    };
+    let Some(objects) = document.get_mut("nftables").and_then(Value::as_array_mut) else {
+        return Some(listed);
+    };
+    let is_table = |object: &Value| {
+        let name = object.pointer("/table/name").and_then(Value::as_str);
+        name == Some(portreeve_nft::TABLE)
+    };
+    let is_in_it = |object: &Value| {
+        let mut bodies = object.as_object().into_iter().flatten();
+        bodies.any(|(_, body)| {
+            body.get("table")
+                .is_some_and(|it| it == portreeve_nft::TABLE)
+        })
+    };
+    objects.retain(|object| is_table(object) || is_in_it(object));
+    objects.iter().any(is_table).then(|| document.to_string())
 }
 
 /// How a run of nft failed.

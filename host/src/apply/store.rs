@@ -200,15 +200,19 @@ impl StateDir {
     /// When another one holds it, or the directory cannot be used.
     pub fn lock(&self) -> Result<Lock, StoreError> {
         let parts = [GENERATIONS, CANDIDATES, ENDED].map(|part| self.0.join(part));
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        for path in &parts {
-            let made = builder.create(path);
-            made.map_err(|e| StoreError::new(path, "made", e))?;
+        let path = self.0.join(LOCK);
+        // The lock is made last: where it is, the rest is there, and lasts.
+        if !path.exists() || !parts.iter().all(|part| part.is_dir()) {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            for path in &parts {
+                let made = builder.create(path);
+                made.map_err(|e| StoreError::new(path, "made", e))?;
+            }
+            let made = durable::sync_directory(&self.0);
+            made.map_err(|e| StoreError::new(&self.0, "written", e))?;
         }
         self.check()?;
-        make_lasting(&self.0)?;
-        let path = self.0.join(LOCK);
         let opened = match open_lock(&path, true) {
             // Whoever holds a file locked need not be able to write to it.
             Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => open_lock(&path, false),
@@ -325,6 +329,15 @@ impl StateDir {
         read(&self.file(CANDIDATES, number), |file| {
             Generation::read(number, file)
         })
+    }
+
+    /// A generation that was written to be confirmed, and is not yet.
+    ///
+    /// # Errors
+    /// When it is not there, or not as it was written.
+    pub fn prepared(&self, number: Number) -> Result<Generation, StoreError> {
+        let path = durable::waiting(&self.file(GENERATIONS, number));
+        read(&path, |file| Generation::read(number, file))
     }
 
     /// What became of a generation that was not confirmed.
@@ -548,6 +561,9 @@ impl StateDir {
     /// # Errors
     /// When it cannot be written; then the one before stays.
     pub fn write_ssh_port(&self, _: &Lock, port: u16) -> Result<(), StoreError> {
+        if matches!(self.ssh_port(), Ok(Some(kept)) if kept == port) {
+            return Ok(());
+        }
         let path = self.0.join(SSH_PORT);
         let written = durable::replace(&path, |file| writeln!(file, "{port}"));
         written.map_err(|e| StoreError::new(&path, "written", e))

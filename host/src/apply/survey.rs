@@ -60,10 +60,11 @@ pub fn survey(state_dir: &StateDir) -> Result<Survey, Failed> {
         Situation::OnTrial { candidate, .. } => read(state_dir.candidate(candidate)),
         _ => None,
     };
-    let confirmed = match view.state.disk.confirmed {
-        None => None,
-        Some(BUILT_IN) => None,
-        Some(number) => read(state_dir.generation(number)),
+    let confirmed = match (view.state.situation(), view.state.disk.confirmed) {
+        // Whoever confirmed it was stopped before it was on record.
+        (Situation::Unrecorded { number, .. }, _) => read(state_dir.prepared(number)),
+        (_, None | Some(BUILT_IN)) => None,
+        (_, Some(number)) => read(state_dir.generation(number)),
     };
     let built_in = view.state.disk.confirmed == Some(BUILT_IN);
     let safe = || (BUILT_IN, safe::ruleset(state_dir.ssh_port().ok().flatten()));

@@ -173,6 +173,20 @@ pub enum Ending {
     Abandoned,
 }
 
+impl Ending {
+    /// What it did, in words: it …
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Lapsed => "lapsed",
+            Self::RolledBack => "was rolled back",
+            Self::Replaced => "was replaced by another",
+            Self::Restarted => "was ended by a restart",
+            Self::Abandoned => "was abandoned before it was in force",
+        }
+    }
+}
+
 /// Why a request is not carried out. Nothing was touched.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum Refusal {
@@ -221,6 +235,8 @@ impl Step {
     #[must_use]
     pub const fn is_tidying(self) -> bool {
         match self {
+            // As long as a lapse is not filed, the kernel must go on telling of it.
+            Self::End(_, Ending::Lapsed) => false,
             Self::Forget(_) | Self::End(..) | Self::Sweep => true,
             Self::WriteCandidate(_)
             | Self::PrepareConfirmed(_)
@@ -414,9 +430,10 @@ impl State {
         let steps = match self.situation() {
             Situation::Lapsed { confirmed, .. } => {
                 settled.kernel = confirmed.map_or(InKernel::Open, InKernel::Confirmed);
-                let mut steps = vec![back_to(confirmed)];
-                steps.extend(self.ends(Ending::Lapsed));
-                steps.push(Step::Sweep);
+                // Packets meet what they should already. The kernel is what tells of the lapse
+                // until it is filed.
+                let mut steps: Vec<_> = self.ends(Ending::Lapsed).collect();
+                steps.extend([back_to(confirmed), Step::Sweep]);
                 steps
             }
             Situation::Unrecorded { number, .. } => {

@@ -6,6 +6,7 @@ use std::io;
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use portreeve_nft::layout::Number;
 
+use crate::apply::kernel::KernelError;
 use crate::apply::nft::NftError;
 use crate::apply::store::StoreError;
 use crate::apply::token::TokenError;
@@ -100,7 +101,18 @@ impl Failure {
         } else {
             ExitCode::Internal
         };
-        Self::one(exit_code, code, "state directory", error, error.help())
+        let help = match error {
+            // Who loads what was confirmed goes on to the one before it; who named it cannot.
+            StoreError::Damaged { .. } => {
+                "`portreeve history` shows the others; `portreeve apply` makes a new one"
+            }
+            StoreError::Busy { .. }
+            | StoreError::NotOurs { .. }
+            | StoreError::NoSpace { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Io { .. } => error.help(),
+        };
+        Self::one(exit_code, code, "state directory", error, help)
     }
 
     /// The watch over a trial cannot be set up. Nothing was touched.
@@ -145,11 +157,26 @@ impl Failure {
         )
     }
 
-    /// After an apply, the kernel cannot be read.
+    /// After an apply, the kernel cannot be read, or holds what is not ours.
     #[must_use]
     pub fn unread(error: &ObserveError) -> Self {
-        let help = "the kernel took the rule set; look at `nft list table inet portreeve`";
-        Self::one(ExitCode::Internal, "A005", "kernel", error, help)
+        match error {
+            ObserveError::List(_) => Self::one(
+                ExitCode::Internal,
+                "A005",
+                "kernel",
+                error,
+                "the kernel took the rule set; look at `nft list table inet portreeve`",
+            ),
+            ObserveError::Foreign(_) => Self::one(
+                ExitCode::Drift,
+                "A010",
+                "table inet portreeve",
+                error,
+                "look at `nft list table inet portreeve`, find out who wrote it; `portreeve \
+                 apply --no-trial` makes all rules anew",
+            ),
+        }
     }
 
     /// A trial has ended, and was not confirmed.
@@ -291,12 +318,19 @@ impl From<ApplyError> for Failure {
         let one =
             |exit_code, code, subject, help| Self::one(exit_code, code, subject, &error, help);
         match &error {
+            ApplyError::Over { how, .. } if *how != Ending::Lapsed => one(
+                ExitCode::RolledBack,
+                "A012",
+                "trial",
+                "`portreeve status` shows what is in force; apply it again to try it again",
+            ),
             _ if is_lapse => one(
                 ExitCode::RolledBack,
                 "A011",
                 "trial",
                 "apply it again; `--confirm-within` gives more time",
             ),
+            ApplyError::Over { .. } => unreachable!("a lapse, matched just above"),
             ApplyError::Senseless(refusal) => match refusal {
                 Refusal::NothingOnTrial | Refusal::Lapsed { .. } => {
                     one(ExitCode::Usage, "A013", "trial", refusal.help())
@@ -312,11 +346,12 @@ impl From<ApplyError> for Failure {
             ApplyError::NotRecorded { error: cause, .. } => {
                 one(ExitCode::Internal, "A002", "state directory", cause.help())
             }
-            ApplyError::Kernel(_) | ApplyError::Overtaken => one(
+            ApplyError::Kernel(error) => one(ExitCode::Kernel, "A017", "kernel", help(error)),
+            ApplyError::Overtaken => one(
                 ExitCode::Kernel,
                 "A017",
                 "kernel",
-                "run as root; `portreeve status` shows what is in force",
+                "look at `portreeve status`, then try again",
             ),
             ApplyError::Missing { .. } => one(
                 ExitCode::Internal,
@@ -359,20 +394,19 @@ impl From<ApplyError> for Failure {
     }
 }
 
-impl From<ObserveError> for Failure {
-    fn from(error: ObserveError) -> Self {
-        match error {
-            ObserveError::List(error) => error.into(),
-            ObserveError::Foreign(_) => {
-                let help = "look at `nft list table inet portreeve`; `portreeve apply` replaces it";
-                Self::one(
-                    ExitCode::Drift,
-                    "A010",
-                    "table inet portreeve",
-                    &error,
-                    help,
-                )
-            }
+/// What to do when the kernel does not do what it is asked.
+const fn help(error: &KernelError) -> &'static str {
+    match error {
+        KernelError::NotPermitted => "run as root, or with the capability CAP_NET_ADMIN",
+        KernelError::Unreachable(_) => {
+            "load its module: `modprobe nf_tables`; in a container, outside of it"
         }
+        KernelError::Refused { .. } | KernelError::Malformed(_) => {
+            "report it with `uname -r` and `nft list table inet portreeve`"
+        }
+        KernelError::NotTold(_) | KernelError::Broken(_) | KernelError::TimedOut => {
+            "look at `dmesg` and `portreeve status`, then try again"
+        }
+        KernelError::Restless => "see what else changes nf_tables with `nft monitor`; try again",
     }
 }

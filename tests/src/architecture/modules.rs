@@ -10,7 +10,7 @@ const ORDER: [&str; 8] = [
 ];
 
 /// Modules that all may name, and that name none of [`ORDER`].
-const SHARED: [&str; 3] = ["exit_code", "cli", "limits"];
+const SHARED: [&str; 4] = ["exit_code", "cli", "durable", "limits"];
 
 pub(super) fn check(code: &[Code]) -> Vec<Violation> {
     let host = code.iter().filter_map(|file| {

@@ -39,13 +39,9 @@ pub(super) struct Ancestor {
 /// We ourselves, our parent, its parent, and so on to the first; for a process that cannot be
 /// looked into, why not.
 pub(super) fn read() -> Vec<Result<Ancestor, String>> {
-    let established = match established() {
-        Ok(established) => established,
-        Err(error) => return vec![Err(error.to_string())],
-    };
     let mut line = line();
     for _ in 1..ATTEMPTS {
-        let found = look_into(&line, &established);
+        let found = look_into(&line);
         let after = self::line();
         // Whoever is above us now was so all the time, and no other process had its number.
         if after == line {
@@ -56,16 +52,30 @@ pub(super) fn read() -> Vec<Result<Ancestor, String>> {
     vec![Err("the processes above it keep changing".to_owned())]
 }
 
-fn look_into(
-    line: &[Result<i32, String>],
-    established: &BTreeMap<u64, Connection>,
-) -> Vec<Result<Ancestor, String>> {
+fn look_into(line: &[Result<i32, String>]) -> Vec<Result<Ancestor, String>> {
     let look = |process: &Result<i32, String>| {
         let directory = PathBuf::from(format!("/proc/{}", process.as_ref()?));
-        let ancestor = look(&directory, established);
-        ancestor.map_err(|error| format!("{}: {error}", directory.display()))
+        let holder = look(&directory);
+        holder.map_err(|error| format!("{}: {error}", directory.display()))
     };
-    line.iter().map(look).collect()
+    let holders: Vec<_> = line.iter().map(look).collect();
+    // The kernel goes through all sockets of the machine for this: not for nothing.
+    let hold_sockets = holders
+        .iter()
+        .flatten()
+        .any(|holder| !holder.sockets.is_empty());
+    let established = if hold_sockets {
+        established()
+    } else {
+        Ok(BTreeMap::new())
+    };
+    match established {
+        Ok(established) => {
+            let ancestor = |holder: Result<Holder, String>| Ok(holder?.ancestor(&established));
+            holders.into_iter().map(ancestor).collect()
+        }
+        Err(error) => vec![Err(error.to_string())],
+    }
 }
 
 /// The numbers of the processes from us to the first, or as far as they can be followed.
@@ -90,23 +100,45 @@ fn line() -> Vec<Result<i32, String>> {
     line
 }
 
-/// What the process whose directory in /proc this is holds, and what its environment says.
-fn look(directory: &Path, established: &BTreeMap<u64, Connection>) -> io::Result<Ancestor> {
-    let mut connections = Vec::new();
+/// A process, and the sockets of any kind that it holds.
+struct Holder {
+    /// Their inodes.
+    sockets: Vec<u64>,
+    environment: Vec<u8>,
+}
+
+impl Holder {
+    fn ancestor(&self, established: &BTreeMap<u64, Connection>) -> Ancestor {
+        let held = self
+            .sockets
+            .iter()
+            .filter_map(|inode| established.get(inode));
+        let mut connections: Vec<_> = held.copied().collect();
+        connections.sort_unstable();
+        connections.dedup();
+        Ancestor {
+            connections,
+            ..Ancestor::of(&self.environment)
+        }
+    }
+}
+
+/// What the process whose directory in /proc this is holds, and its environment.
+fn look(directory: &Path) -> io::Result<Holder> {
+    let mut sockets = Vec::new();
     // Not by `procfs`: its list leaves out what it may not read.
     for descriptor in fs::read_dir(directory.join("fd"))? {
         match fs::read_link(descriptor?.path()) {
-            Ok(target) => connections.extend(inode(&target).and_then(|it| established.get(&it))),
+            Ok(target) => sockets.extend(inode(&target)),
             // Closed since the list was made.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    connections.sort_unstable();
-    connections.dedup();
-    Ok(Ancestor {
-        connections,
-        ..Ancestor::of(&fs::read(directory.join("environ"))?)
+    let environment = fs::read(directory.join("environ"))?;
+    Ok(Holder {
+        sockets,
+        environment,
     })
 }
 
@@ -237,7 +269,7 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_or_hidden_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let look = || look(directory.path(), &BTreeMap::new());
+        let look = || look(directory.path()).map(|holder| holder.ancestor(&BTreeMap::new()));
         assert!(look().is_err(), "no descriptors");
         fs::create_dir(directory.path().join("fd")).unwrap();
         assert!(look().is_err(), "no environment");

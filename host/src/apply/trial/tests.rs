@@ -16,8 +16,8 @@ use std::mem;
 use super::{Step, Switch};
 use world::{Event, World};
 
-/// Events in a row. The full length takes seconds only where the compiler optimises.
-const LENGTH: usize = if cfg!(debug_assertions) { 4 } else { 8 };
+/// Events in a row.
+const LENGTH: usize = 8;
 
 /// What a search came to.
 struct Explored {

@@ -8,8 +8,8 @@ use portreeve_nft::layout::Number;
 use super::Paint;
 use crate::apply::generation::{ConfirmedBy, Origin, Record};
 use crate::apply::store::{Ended, Entry, StoreError};
-use crate::apply::trial::{BUILT_IN, Ending};
-use crate::apply::{Booted, OnTrial, RolledBack, with_causes};
+use crate::apply::trial::{BUILT_IN, Situation};
+use crate::apply::{Booted, MachineState, OnTrial, RolledBack, with_causes};
 use crate::observe::{ObserveError, Observed};
 use crate::report::Status;
 
@@ -47,37 +47,51 @@ pub(super) fn number(number: Number) -> String {
 }
 
 pub(super) fn rolled_back(rolled_back: &RolledBack) -> String {
-    match (rolled_back.ended, rolled_back.in_force) {
-        (Some(ended), _) => format!("the trial of generation {ended} is over\n"),
-        (None, Some(in_force)) => format!("{} is in force\n", number(in_force)),
-        (None, None) => "nothing was on trial, and nothing was ever confirmed\n".to_owned(),
+    let mut out = String::new();
+    if let Some(ended) = rolled_back.ended {
+        let _ = writeln!(out, "the trial of generation {ended} is over");
     }
+    match (rolled_back.in_force, rolled_back.ended) {
+        (Some(in_force), _) => {
+            let _ = writeln!(out, "{} is in force", number(in_force));
+        }
+        (None, Some(_)) => out.push_str("nothing was ever confirmed, so nothing is filtered\n"),
+        (None, None) => out.push_str("nothing was on trial, and nothing was ever confirmed\n"),
+    }
+    out
 }
 
 pub(super) fn booted(booted: &Booted, paint: &Paint) -> String {
     let mut out = String::new();
     for damaged in &booted.damaged {
-        let damaged = paint.bad(&with_causes(damaged));
-        let _ = writeln!(out, "damaged   {damaged}; the one before it is used");
+        let _ = writeln!(out, "damaged   {}", paint.bad(&with_causes(damaged)));
     }
     match &booted.record {
         Some(record) => {
-            let _ = writeln!(out, "booted    generation {}", record.number);
+            let passed_over = if booted.damaged.is_empty() {
+                ""
+            } else {
+                ", the newest that can be read"
+            };
+            let _ = writeln!(out, "booted    generation {}{passed_over}", record.number);
             out.push_str(&source(record));
         }
         None if booted.damaged.is_empty() => {
             out.push_str("booted    nothing: no generation was ever confirmed here\n");
         }
         None => {
-            let safe = paint.bad("no generation can be read");
-            let _ = writeln!(
-                out,
-                "booted    {safe}; {} is in force instead",
-                number(BUILT_IN)
-            );
+            let _ = writeln!(out, "booted    {}", paint.bad(&none_readable()));
         }
     }
     out
+}
+
+/// What counts as confirmed when generations were, and the disk has lost them all.
+fn none_readable() -> String {
+    format!(
+        "{}, as no generation can be read any more",
+        number(BUILT_IN)
+    )
 }
 
 pub(super) fn status(status: &Status, paint: &Paint) -> String {
@@ -86,6 +100,8 @@ pub(super) fn status(status: &Status, paint: &Paint) -> String {
     if let Some(record) = &survey.confirmed_record {
         let _ = writeln!(out, "confirmed {}", confirmation(record));
         out.push_str(&source(record));
+    } else if matches!(survey.confirmed, Some((BUILT_IN, _))) {
+        let _ = writeln!(out, "confirmed {}", paint.bad(&none_readable()));
     }
     if let Some(record) = &survey.trial_record {
         let began = clock(UNIX_EPOCH + Duration::from_secs(record.time));
@@ -120,10 +136,29 @@ pub(super) fn status(status: &Status, paint: &Paint) -> String {
     if let Some(contents) = contents {
         let _ = writeln!(out, "status    {contents}");
     }
-    if status.is_drift() {
-        out.push_str("help      `portreeve rollback` puts the confirmed rule set in force again\n");
+    if let Some(help) = help(status) {
+        let _ = writeln!(out, "help      {help}");
     }
     out + &super::machine(survey.machine)
+}
+
+/// What to do about the state that the machine is in.
+fn help(status: &Status) -> Option<&'static str> {
+    let situation = match status.survey.machine {
+        MachineState::Found { situation, .. } => Some(situation),
+        MachineState::Unchanged | MachineState::RolledBack { .. } | MachineState::Unknown => None,
+    };
+    match situation {
+        Some(Situation::Unrecorded { .. }) => Some("`portreeve boot` puts it on record"),
+        // There is nothing to roll back to.
+        Some(Situation::Drifted { confirmed: None }) => {
+            Some("keep a console at hand, and use `portreeve apply --no-trial`")
+        }
+        _ if status.is_drift() => {
+            Some("`portreeve rollback` puts the confirmed rule set in force again")
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn history(entries: &[Result<Entry, StoreError>], paint: &Paint) -> String {
@@ -135,7 +170,7 @@ pub(super) fn history(entries: &[Result<Entry, StoreError>], paint: &Paint) -> S
         let line = match entry {
             Ok(Entry::Confirmed(record)) => line(record, &paint.good("confirmed")),
             Ok(Entry::Unconfirmed(record)) => line(record, "not confirmed yet"),
-            Ok(Entry::Ended(ended)) => line(&ended.record, &paint.faint(how(ended.ending))),
+            Ok(Entry::Ended(ended)) => line(&ended.record, &paint.faint(ended.ending.words())),
             Err(error) => paint.bad(&with_causes(error)),
         };
         let _ = writeln!(out, "{line}");
@@ -178,18 +213,8 @@ fn confirmation(record: &Record) -> String {
 
 fn end(ended: &Ended) -> String {
     let time = clock(UNIX_EPOCH + Duration::from_secs(ended.time));
-    let (number, how) = (ended.record.number, how(ended.ending));
+    let (number, how) = (ended.record.number, ended.ending.words());
     format!("generation {number} {how}, {time}")
-}
-
-const fn how(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Lapsed => "lapsed",
-        Ending::RolledBack => "rolled back",
-        Ending::Replaced => "replaced by another",
-        Ending::Restarted => "ended by a restart",
-        Ending::Abandoned => "abandoned before it was in force",
-    }
 }
 
 /// What a generation was made from.
