@@ -11,6 +11,7 @@ pub mod kernel;
 mod machine;
 pub mod nft;
 pub mod notice;
+mod requests;
 mod safe;
 pub mod session;
 mod state;
@@ -22,21 +23,21 @@ mod watch;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use portreeve_nft::layout::{self, Number};
+use portreeve_nft::layout::Number;
 
 pub use self::error::ApplyError;
 pub(crate) use self::error::with_causes;
-use self::generation::{Confirmed, ConfirmedBy, Generation, Origin, Record, Source};
+use self::generation::{Confirmed, ConfirmedBy, Origin, Record, Source};
 use self::kernel::Kernel;
-use self::machine::{Machine, Made, View};
+use self::machine::{Machine, View};
 use self::notice::{News, Notices};
-use self::session::{Evidence, Session};
+pub use self::requests::{apply_on_trial, apply_without_trial, boot, confirm, rollback, settle};
+use self::session::Session;
 pub use self::state::MachineState;
 use self::store::{Lock, StateDir, StoreError};
 use self::token::Token;
-use self::trial::{Ending, Situation, Step};
+use self::trial::{Ending, Step};
 pub use self::watch::{Watched, watch};
-use crate::pipeline::Plan;
 
 /// The setting of the SSH port, in the policies that have one.
 const SSH_PORT_SETTING: &str = "ssh-port=";
@@ -69,7 +70,7 @@ pub struct Done<T> {
 #[derive(Debug)]
 pub struct Failed {
     /// Why.
-    pub error: ApplyError,
+    pub error: Box<ApplyError>,
     /// The state that the machine is in now.
     pub machine: MachineState,
 }
@@ -105,241 +106,6 @@ pub struct RolledBack {
     pub in_force: Option<Number>,
 }
 
-/// Puts `plan` on trial for `within`.
-///
-/// # Errors
-/// See [`ApplyError`].
-pub fn apply_on_trial(
-    request: Request<'_>,
-    plan: &Plan,
-    within: Duration,
-) -> Result<Done<OnTrial>, Failed> {
-    run(request, StateDir::lock, |machine, view| {
-        let number = view.shelf.next_number(view.highest_in_kernel());
-        let steps = view.state.apply(number)?;
-        let token = Token::random().map_err(ApplyError::NoToken)?;
-        let origin = Origin::Trial {
-            confirm_within: within.as_secs(),
-            token_digest: token.digest(number),
-        };
-        let record = request.record(number, origin, Source::of(plan), None);
-        let mut notes = request.tell_lapses(&steps, &view);
-        let made = Made {
-            generation: Generation {
-                record: record.clone(),
-                transaction: plan.transaction().to_json(),
-            },
-            ruleset: Some(plan.ruleset()),
-            within: Some(within),
-        };
-        notes.extend(untidy(machine.perform(steps, Some(&made))?));
-        let until = request.now + within;
-        let otherwise = view.state.disk.confirmed;
-        notes.extend(request.notices.tell(&News::OnTrial {
-            generation: number,
-            until,
-            otherwise,
-            who: request.session.who(),
-        }));
-        let what = OnTrial {
-            record,
-            token,
-            until,
-            otherwise,
-        };
-        Ok((what, notes))
-    })
-}
-
-/// Makes `plan` the confirmed rule set at once.
-///
-/// # Errors
-/// See [`ApplyError`].
-pub fn apply_without_trial(request: Request<'_>, plan: &Plan) -> Result<Done<Record>, Failed> {
-    run(request, StateDir::lock, |machine, view| {
-        let number = view.shelf.next_number(view.highest_in_kernel());
-        let steps = view.state.apply_without_trial(number);
-        let confirmed = request.confirmed(ConfirmedBy::WithoutTrial);
-        let source = Source::of(plan);
-        let record = request.record(number, Origin::WithoutTrial, source, Some(confirmed));
-        let made = Made {
-            generation: Generation {
-                record: record.clone(),
-                transaction: plan.transaction().to_json(),
-            },
-            ruleset: Some(plan.ruleset()),
-            within: None,
-        };
-        let mut notes = untidy(machine.perform(steps, Some(&made))?);
-        notes.extend(machine.keep_ssh_port(&record, None));
-        notes.extend(request.tell_confirmed(number, "without a trial"));
-        Ok((record, notes))
-    })
-}
-
-/// Makes the rule set on trial the confirmed one, if this session shows that it lets people in.
-///
-/// # Errors
-/// See [`ApplyError`].
-pub fn confirm(
-    request: Request<'_>,
-    token: &Token,
-    from_console: bool,
-) -> Result<Done<Record>, Failed> {
-    run(request, StateDir::lock, |machine, view| {
-        let steps = match view.state.confirm() {
-            Ok(steps) => steps,
-            Err(refusal) => return Err(request.over(token, &view).unwrap_or(refusal.into())),
-        };
-        let number = match view.state.situation() {
-            Situation::OnTrial { candidate, .. } => candidate,
-            // It was confirmed before, and whoever did it was stopped before it was on record.
-            _ => {
-                let notes = untidy(machine.perform(steps, None)?);
-                let record = machine.newest_record(&view)?;
-                return Ok((record, notes));
-            }
-        };
-        let mut generation = machine.state_dir.candidate(number)?;
-        if !generation.record.is_confirmed_by(token) {
-            return Err(ApplyError::WrongToken { number });
-        }
-        let origin = request.session.origin();
-        let evidence = origin.evidence(from_console, |connection| {
-            let (family, key) = connection.arrival_key();
-            let set = layout::arrivals_set(number, family);
-            Ok::<_, ApplyError>(machine.kernel.holds(&set, &key)?)
-        })?;
-        let (by, port) = match evidence {
-            Evidence::Arrived(connection) => (
-                ConfirmedBy::Connection(connection.to_string()),
-                Some(connection.server().port()),
-            ),
-            Evidence::Console => (ConfirmedBy::Console, None),
-        };
-        generation.record.confirmed = Some(request.confirmed(by));
-        let record = generation.record.clone();
-        let made = Made {
-            generation,
-            ruleset: None,
-            within: None,
-        };
-        let mut notes = untidy(machine.perform(steps, Some(&made))?);
-        notes.extend(machine.keep_ssh_port(&record, port));
-        notes.extend(request.tell_confirmed(number, &evidence.to_string()));
-        Ok((record, notes))
-    })
-}
-
-/// Ends a trial now, and puts the confirmed rule set in force; or, with `to`, the contents of an
-/// earlier generation.
-///
-/// # Errors
-/// See [`ApplyError`].
-pub fn rollback(request: Request<'_>, to: Option<Number>) -> Result<Done<RolledBack>, Failed> {
-    run(request, StateDir::lock_to_boot, |machine, view| {
-        let ended = match view.state.situation() {
-            Situation::OnTrial { candidate, .. } => Some(candidate),
-            _ => None,
-        };
-        let (mut notes, in_force) = match to {
-            None => {
-                let steps = view.state.rollback()?;
-                let notes = untidy(machine.perform(steps, None)?);
-                (notes, view.state.disk.confirmed)
-            }
-            Some(to) => {
-                let (notes, number) = go_back_to(request, machine, &view, to)?;
-                (notes, Some(number))
-            }
-        };
-        let who = request.session.who();
-        notes.extend(match (ended, in_force, to) {
-            (Some(generation), _, None) => request.notices.tell(&News::RolledBack {
-                generation,
-                in_force,
-                who,
-            }),
-            (_, Some(generation), _) => request.notices.tell(&News::Confirmed {
-                generation,
-                who,
-                evidence: format!("a rollback to generation {}", to.unwrap_or(generation)),
-            }),
-            (_, None, _) => Vec::new(),
-        });
-        let what = RolledBack { ended, in_force };
-        Ok((what, notes))
-    })
-    .map(|done| Done {
-        machine: done.machine.rolled_back(),
-        ..done
-    })
-}
-
-fn go_back_to(
-    request: Request<'_>,
-    machine: &mut Machine<'_>,
-    view: &View,
-    to: Number,
-) -> Result<(Vec<String>, Number), ApplyError> {
-    if !view.shelf.generations.contains(&to) {
-        return Err(ApplyError::NoSuchGeneration { number: to });
-    }
-    let earlier = machine.state_dir.generation(to)?;
-    let ruleset = machine::ruleset(&earlier)?;
-    let number = view.shelf.next_number(view.highest_in_kernel());
-    let steps = view.state.rollback_to(number);
-    let confirmed = Some(request.confirmed(ConfirmedBy::WithoutTrial));
-    let source = earlier.record.source;
-    let record = request.record(number, Origin::RolledBackTo(to), source, confirmed);
-    let made = Made {
-        generation: Generation {
-            record,
-            transaction: earlier.transaction,
-        },
-        ruleset: Some(&ruleset),
-        within: None,
-    };
-    let mut notes = untidy(machine.perform(steps, Some(&made))?);
-    notes.extend(machine.keep_ssh_port(&made.generation.record, None));
-    Ok((notes, number))
-}
-
-/// Loads what was confirmed last; needs no network, no feed and no policy.
-///
-/// # Errors
-/// See [`ApplyError`].
-pub fn boot(request: Request<'_>) -> Result<Done<Booted>, Failed> {
-    run(request, StateDir::lock_to_boot, |machine, view| {
-        let steps = view.state.boot();
-        let mut notes = untidy(machine.perform(steps, None)?);
-        let newest = machine.state_dir.newest_readable(&view.shelf);
-        let record = newest.generation.map(|generation| generation.record);
-        if let Some(confirmed) = view.state.disk.confirmed {
-            let generation = (confirmed != trial::BUILT_IN).then_some(confirmed);
-            notes.extend(request.notices.tell(&News::Booted { generation }));
-        }
-        let what = Booted {
-            record,
-            damaged: newest.damaged,
-        };
-        Ok((what, notes))
-    })
-}
-
-/// Clears away what a lapse or a crash has left.
-///
-/// # Errors
-/// See [`ApplyError`].
-pub fn settle(request: Request<'_>) -> Result<Done<()>, Failed> {
-    run(request, StateDir::lock, |machine, view| {
-        let steps = view.state.settle();
-        let mut notes = request.tell_lapses(&steps, &view);
-        notes.extend(untidy(machine.perform(steps, None)?));
-        Ok(((), notes))
-    })
-}
-
 /// Takes the lock, looks, does something, and looks again.
 fn run<T>(
     request: Request<'_>,
@@ -347,7 +113,7 @@ fn run<T>(
     act: impl FnOnce(&mut Machine<'_>, View) -> Result<(T, Vec<String>), ApplyError>,
 ) -> Result<Done<T>, Failed> {
     let unchanged = |error: ApplyError| Failed {
-        error,
+        error: Box::new(error),
         machine: MachineState::Unchanged,
     };
     let lock = lock(request.state_dir).map_err(|error| unchanged(error.into()))?;
@@ -367,7 +133,7 @@ fn run<T>(
             notes,
         }),
         Err(error) => Err(Failed {
-            error,
+            error: Box::new(error),
             machine: found,
         }),
     }

@@ -41,7 +41,7 @@ pub struct Survey {
 /// When one of them does not tell.
 pub fn survey(state_dir: &StateDir) -> Result<Survey, Failed> {
     let failed = |error: ApplyError| Failed {
-        error,
+        error: Box::new(error),
         machine: MachineState::Unknown,
     };
     let shelf = state_dir.look().map_err(|error| failed(error.into()))?;

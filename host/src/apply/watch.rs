@@ -42,7 +42,7 @@ pub fn watch(
     number: Number,
 ) -> Result<Done<Watched>, Failed> {
     let failed = |error: ApplyError| Failed {
-        error,
+        error: Box::new(error),
         machine: MachineState::Unknown,
     };
     // Listened to before the first look, so that no change falls between the two.
@@ -117,7 +117,7 @@ fn clear_away(request: Request<'_>) -> Result<Done<()>, Failed> {
     loop {
         let settled = settle(request);
         let busy = settled.as_ref().is_err_and(|failed| {
-            matches!(failed.error, ApplyError::Store(StoreError::Busy { .. }))
+            matches!(*failed.error, ApplyError::Store(StoreError::Busy { .. }))
         });
         if !busy || Instant::now() > until {
             return settled;

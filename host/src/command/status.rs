@@ -20,7 +20,7 @@ pub(super) fn run(options: &Options, printer: &Printer) -> Result<Answer, Failur
 
 /// Whether the kernel lists what was applied; none when nothing was.
 fn compare(survey: &Survey) -> Option<Result<observe::Observed, observe::ObserveError>> {
-    fn of<'s>(side: &'s Option<(Number, Ruleset)>) -> Option<(Number, &'s Ruleset)> {
+    fn of(side: &Option<(Number, Ruleset)>) -> Option<(Number, &Ruleset)> {
         side.as_ref().map(|(number, ruleset)| (*number, ruleset))
     }
     let expected = Expected {

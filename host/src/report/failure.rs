@@ -308,89 +308,77 @@ impl From<NftError> for Failure {
 
 impl From<Failed> for Failure {
     fn from(failed: Failed) -> Self {
-        Self::from(failed.error).on(failed.machine)
+        Self::from(*failed.error).on(failed.machine)
     }
 }
 
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
-        let is_lapse = error.is_lapse();
-        let one =
-            |exit_code, code, subject, help| Self::one(exit_code, code, subject, &error, help);
-        match &error {
-            ApplyError::Over { how, .. } if *how != Ending::Lapsed => one(
-                ExitCode::RolledBack,
-                "A012",
-                "trial",
-                "`portreeve status` shows what is in force; apply it again to try it again",
-            ),
-            _ if is_lapse => one(
-                ExitCode::RolledBack,
-                "A011",
-                "trial",
-                "apply it again; `--confirm-within` gives more time",
-            ),
-            ApplyError::Over { .. } => unreachable!("a lapse, matched just above"),
-            ApplyError::Senseless(refusal) => match refusal {
-                Refusal::NothingOnTrial | Refusal::Lapsed { .. } => {
-                    one(ExitCode::Usage, "A013", "trial", refusal.help())
-                }
-                Refusal::NotInstalled { .. } | Refusal::Drifted { .. } => one(
-                    ExitCode::Drift,
-                    "A015",
-                    "table inet portreeve",
-                    refusal.help(),
-                ),
-            },
-            ApplyError::Store(error) => Self::store(error),
-            ApplyError::NotRecorded { error: cause, .. } => {
-                one(ExitCode::Internal, "A002", "state directory", cause.help())
+        match error {
+            ApplyError::Refused(error) | ApplyError::Unanswered(error) => error.into(),
+            ApplyError::Store(error) => Self::store(&error),
+            error => {
+                let (exit_code, code, subject, help) = account(&error);
+                Self::one(exit_code, code, subject, &error, help)
             }
-            ApplyError::Kernel(error) => one(ExitCode::Kernel, "A017", "kernel", help(error)),
-            ApplyError::Overtaken => one(
-                ExitCode::Kernel,
-                "A017",
-                "kernel",
-                "look at `portreeve status`, then try again",
-            ),
-            ApplyError::Missing { .. } => one(
-                ExitCode::Internal,
-                "A004",
-                "kernel",
-                "report it with `portreeve plan --format nft` and `nft --version`",
-            ),
-            ApplyError::Unreadable { .. } => one(
-                ExitCode::Internal,
-                "A003",
-                "state directory",
-                "go back to another generation: `portreeve history`, `portreeve rollback N`",
-            ),
-            ApplyError::WrongToken { .. } => one(
-                ExitCode::Usage,
-                "A014",
-                "token",
-                "give the token that the last `portreeve apply` printed",
-            ),
-            ApplyError::NoEvidence(reason) => {
-                one(ExitCode::Usage, "A014", "session", reason.help())
-            }
-            ApplyError::NoToken(_) => one(
-                ExitCode::Internal,
-                "A016",
-                "watch over the trial",
-                "try again",
-            ),
-            ApplyError::NoSuchGeneration { .. } => one(
-                ExitCode::Usage,
-                "A018",
-                "command line",
-                "`portreeve history` shows the generations there are",
-            ),
-            ApplyError::Refused(_) | ApplyError::Unanswered(_) => match error {
-                ApplyError::Refused(error) | ApplyError::Unanswered(error) => error.into(),
-                _ => unreachable!("matched just above"),
-            },
         }
+    }
+}
+
+/// How the command ends, the code, what the error is about and what to do.
+fn account(error: &ApplyError) -> (ExitCode, &'static str, &'static str, &'static str) {
+    let internal = |code, subject, help| (ExitCode::Internal, code, subject, help);
+    let usage = |code, subject, help| (ExitCode::Usage, code, subject, help);
+    match error {
+        ApplyError::Over { how, .. } if *how != Ending::Lapsed => {
+            let help = "`portreeve status` shows what is in force; apply it again to try it again";
+            (ExitCode::RolledBack, "A012", "trial", help)
+        }
+        _ if error.is_lapse() => {
+            let help = "apply it again; `--confirm-within` gives more time";
+            (ExitCode::RolledBack, "A011", "trial", help)
+        }
+        ApplyError::Senseless(refusal) => match refusal {
+            Refusal::NothingOnTrial | Refusal::Lapsed { .. } => {
+                usage("A013", "trial", refusal.help())
+            }
+            Refusal::NotInstalled { .. } | Refusal::Drifted { .. } => (
+                ExitCode::Drift,
+                "A015",
+                "table inet portreeve",
+                refusal.help(),
+            ),
+        },
+        ApplyError::NotRecorded { error: cause, .. } => {
+            internal("A002", "state directory", cause.help())
+        }
+        ApplyError::Kernel(error) => (ExitCode::Kernel, "A017", "kernel", help(error)),
+        ApplyError::Overtaken => {
+            let help = "look at `portreeve status`, then try again";
+            (ExitCode::Kernel, "A017", "kernel", help)
+        }
+        ApplyError::Missing { .. } => {
+            let help = "report it with `portreeve plan --format nft` and `nft --version`";
+            internal("A004", "kernel", help)
+        }
+        ApplyError::Unreadable { .. } => {
+            let help = "go back to another generation: `portreeve history`, `portreeve rollback N`";
+            internal("A003", "state directory", help)
+        }
+        ApplyError::WrongToken { .. } => {
+            let help = "give the token that the last `portreeve apply` printed";
+            usage("A014", "token", help)
+        }
+        ApplyError::NoEvidence(reason) => usage("A014", "session", reason.help()),
+        ApplyError::NoToken(_) => internal("A016", "watch over the trial", "try again"),
+        ApplyError::NoSuchGeneration { .. } => {
+            let help = "`portreeve history` shows the generations there are";
+            usage("A018", "command line", help)
+        }
+        ApplyError::Over { .. }
+        | ApplyError::Store(_)
+        | ApplyError::Refused(_)
+        | ApplyError::Unanswered(_) => unreachable!("told elsewhere: {error}"),
     }
 }
 

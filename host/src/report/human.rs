@@ -11,6 +11,7 @@ use portreeve_model::goal::Quantifier;
 use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::Match;
 use portreeve_model::ruleset::text::Elements;
+use portreeve_nft::layout::Number;
 
 use super::{Answer, CheckedIn, Failure, MachineState};
 use crate::pipeline::Plan;
@@ -57,20 +58,7 @@ pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
             let table = rules.to_nft(portreeve_nft::TABLE, Elements::AtMost(SHOWN_ELEMENTS_MAX));
             format!("{}\n{table}\n{}", heading(plan), goals(plan))
         }
-        Answer::Check { plan, checked_in } => {
-            let place = match checked_in {
-                CheckedIn::Machine => "this machine's kernel",
-                CheckedIn::PrivateNamespace => {
-                    "this machine's kernel, asked in a private namespace,"
-                }
-            };
-            let verdict = paint.good(&format!("{place} would take the rule set"));
-            format!(
-                "{}\n{verdict}\n{}",
-                heading(plan),
-                machine(MachineState::Unchanged)
-            )
-        }
+        Answer::Check { plan, checked_in } => checked(plan, *checked_in, paint),
         Answer::OnTrial {
             plan,
             trial,
@@ -85,21 +73,7 @@ pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
             record,
             elements,
             machine,
-        } => {
-            let compared = if *elements {
-                ""
-            } else {
-                " (elements of large sets not compared)"
-            };
-            format!(
-                "{}scope     table inet {}, {}{compared}\nnumber    {}\n{}",
-                heading(plan),
-                portreeve_nft::TABLE,
-                counts(plan),
-                trial::number(record.number),
-                self::machine(*machine)
-            )
-        }
+        } => applied(plan, record.number, *elements, *machine),
         Answer::Confirmed { number, machine } => {
             let verdict = paint.good(&format!("generation {number} is confirmed"));
             format!(
@@ -132,6 +106,33 @@ pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
             evaluation,
         } => explanation(plan, packet, evaluation, paint),
     }
+}
+
+fn checked(plan: &Plan, checked_in: CheckedIn, paint: &Paint) -> String {
+    let place = match checked_in {
+        CheckedIn::Machine => "this machine's kernel",
+        CheckedIn::PrivateNamespace => "this machine's kernel, asked in a private namespace,",
+    };
+    let verdict = paint.good(&format!("{place} would take the rule set"));
+    let machine = machine(MachineState::Unchanged);
+    format!("{}\n{verdict}\n{machine}", heading(plan))
+}
+
+/// In force without a trial.
+fn applied(plan: &Plan, number: Number, elements: bool, state: MachineState) -> String {
+    let compared = if elements {
+        ""
+    } else {
+        " (elements of large sets not compared)"
+    };
+    format!(
+        "{}scope     table inet {}, {}{compared}\nnumber    {}\n{}",
+        heading(plan),
+        portreeve_nft::TABLE,
+        counts(plan),
+        trial::number(number),
+        machine(state)
+    )
 }
 
 /// Where the plan comes from.

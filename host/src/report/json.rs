@@ -2,7 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use portreeve_model::evaluate::{Decider, HookVerdict, StepResult};
+use portreeve_model::evaluate::{Decider, Evaluation, HookVerdict, StepResult};
+use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::{Chain, Set};
 use serde_json::{Value, json};
 
@@ -79,15 +80,19 @@ pub(super) fn answer(answer: &Answer) -> String {
         }),
         Answer::Explanation {
             packet, evaluation, ..
-        } => json!({
-            "packet": packet.to_string(),
-            "hook": packet.hook.keyword(),
-            "walk": evaluation.walk.iter().map(step).collect::<Vec<_>>(),
-            "fates": evaluation.fates.iter().map(fate).collect::<Vec<_>>(),
-            "certain": evaluation.fates.len() == 1,
-        }),
+        } => explanation(packet, evaluation),
     };
     line(&value)
+}
+
+fn explanation(packet: &Packet, evaluation: &Evaluation) -> Value {
+    json!({
+        "packet": packet.to_string(),
+        "hook": packet.hook.keyword(),
+        "walk": evaluation.walk.iter().map(step).collect::<Vec<_>>(),
+        "fates": evaluation.fates.iter().map(fate).collect::<Vec<_>>(),
+        "certain": evaluation.fates.len() == 1,
+    })
 }
 
 pub(super) fn failure(failure: &Failure) -> String {

@@ -19,13 +19,15 @@ fn two_starts() -> Option<(Namespace, Namespace, Subject)> {
 /// What a disk that fails could do to a generation.
 fn damage(subject: &Subject, generation: &str) {
     let path = subject.path("state/generations").join(generation);
-    let mut file = OpenOptions::new().append(true).open(path).unwrap();
-    file.write_all(b" ").unwrap();
+    let mut file = OpenOptions::new().append(true).open(path);
+    let file = file.as_mut().expect("it was applied");
+    file.write_all(b" ")
+        .expect("a temporary file can be written");
 }
 
 fn listed(namespace: &Namespace) -> String {
     let list = ["list", "table", "inet", "portreeve"];
-    namespace.nft(&list, "").unwrap()
+    namespace.nft(&list, "").expect("the table is there")
 }
 
 /// Losing this, the first boot of a machine would fail, or close it before anybody chose to.

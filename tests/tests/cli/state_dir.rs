@@ -11,7 +11,7 @@ use super::{fresh, has_no_table};
 /// Runs `portreeve` where a file system of its own is mounted on the state directory, for this
 /// run alone: `mount` is a line of sh, and `$0` the state directory.
 fn mounted(namespace: &Namespace, subject: &Subject, mount: &str, arguments: &[&str]) -> Run {
-    let mut command = namespace.command(&tool("unshare").unwrap());
+    let mut command = namespace.command(&tool("unshare").expect("namespaces are made with it"));
     command.args(["--mount", "--", "/bin/sh", "-c"]);
     command.arg(format!("{mount} && exec \"$@\""));
     command.arg(subject.path("state")).arg(&subject.program);
