@@ -67,6 +67,11 @@ fn apply_is_a_trial_unless_it_is_told_otherwise() {
     ]);
     has_no_table(&namespace);
     assert!(!subject.path("motd/portreeve").exists());
+    // The token is that of a trial which is over, and says how.
+    run(&["confirm", token]).fails(
+        7,
+        &["error[A012]", "generation 1 is over", "was rolled back"],
+    );
 }
 
 /// Losing this, who waits for the end of a trial would not learn how it ended.
@@ -278,8 +283,8 @@ fn history_tells_what_became_of_each_generation() {
     let words: Vec<_> = history.stdout.lines().map(str::trim_start).collect();
     let expected = [
         ("4 ", "not confirmed yet"),
-        ("3 ", "rolled back"),
-        ("2 ", "replaced by another"),
+        ("3 ", "was rolled back"),
+        ("2 ", "was replaced by another"),
         ("1 ", "confirmed, without a trial"),
     ];
     assert_eq!(words.len(), expected.len(), "{}", history.stdout);

@@ -188,7 +188,7 @@ fn line(record: &Record, fate: &str) -> String {
         Origin::RolledBackTo(number) => format!(", generation {number} again"),
     };
     format!(
-        "{:>5}  {time}  {} {}  {fate}{origin}  by {}",
+        "{:>5}  {time}  {} {}  by {}  {fate}{origin}",
         record.number, source.policy, source.policy_version, record.who
     )
 }

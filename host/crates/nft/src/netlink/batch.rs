@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::fmt;
 
+use portreeve_model::address::Family;
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::ChainPolicy;
 
@@ -20,9 +21,10 @@ use super::numbers::{
     NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
     NFTA_SET_ELEM_LIST_SET_ID, NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_TIMEOUT, NFTA_SET_FLAGS,
     NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE,
-    NFTA_SET_USERDATA, NFTA_TABLE_NAME, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE,
+    NFTA_SET_USERDATA, NFTA_TABLE_NAME, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL,
 };
 use super::objects::{BaseChain, Lead};
+use super::record;
 use crate::TABLE;
 
 /// nft's number for the type `nf_proto`.
@@ -64,6 +66,8 @@ pub enum About {
     AddTrial(String),
     /// Deleting the elements of a trial's set: refused when they have timed out.
     EndTrial(String),
+    /// Adding the set of a record of arrivals: refused when it is there.
+    AddRecord(String),
     /// Deleting a set.
     DeleteSet(String),
 }
@@ -76,7 +80,7 @@ impl fmt::Display for About {
             Self::DeleteChain(name) => ("to delete chain", name.as_str()),
             Self::FlushChain(name) => ("to empty chain", name.as_str()),
             Self::AddRule(chain) => ("to add a rule to chain", chain.as_str()),
-            Self::AddTrial(set) => ("to add set", set.as_str()),
+            Self::AddTrial(set) | Self::AddRecord(set) => ("to add set", set.as_str()),
             Self::EndTrial(set) => ("to empty set", set.as_str()),
             Self::DeleteSet(set) => ("to delete set", set.as_str()),
         };
@@ -152,21 +156,12 @@ impl Batch {
     /// Adds a rule at the end of a chain. With `only_while` it applies as long as that trial's
     /// set has its elements.
     pub fn add_rule(&mut self, chain: &str, only_while: Option<&str>, lead: &Lead) {
-        let about = About::AddRule(chain.to_owned());
-        let flags = NLM_F_CREATE | NLM_F_APPEND;
-        self.push(about, NFT_MSG_NEWRULE, flags, |rule| {
-            rule.text(NFTA_RULE_TABLE, TABLE)
-                .text(NFTA_RULE_CHAIN, chain)
-                .nested(NFTA_RULE_EXPRESSIONS, |list| {
-                    expressions::write(list, only_while, lead);
-                });
-        });
+        self.add_rule_of(chain, |list| expressions::write(list, only_while, lead));
     }
 
     /// Adds a trial's set with its elements, which time out.
     pub fn add_trial(&mut self, set: &str, timeout: Duration) {
-        // Within a batch, each new set has a number of its own; nft's begin with 1.
-        let id = u32::try_from(self.0.len() + 1).expect("a batch is small");
+        let id = self.next_set();
         let about = About::AddTrial(set.to_owned());
         self.push(about.clone(), NFT_MSG_NEWSET, NLM_F_CREATE, |out| {
             out.text(NFTA_SET_TABLE, TABLE)
@@ -197,6 +192,23 @@ impl Batch {
                 .text(NFTA_SET_ELEM_LIST_SET, set);
             write_protocols(out, None);
         });
+    }
+
+    /// Adds the set of a record of arrivals. What it holds already, an earlier trial has recorded:
+    /// when it is there, the kernel refuses the whole batch.
+    pub fn add_record(&mut self, set: &str, family: Family, timeout: Duration) {
+        let id = self.next_set();
+        let about = About::AddRecord(set.to_owned());
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        self.push(about, NFT_MSG_NEWSET, flags, |out| {
+            out.text(NFTA_SET_TABLE, TABLE).text(NFTA_SET_NAME, set);
+            record::write_set(out, id, family, timeout);
+        });
+    }
+
+    /// Adds a rule at the end of a chain that writes down whose TCP connections reach it.
+    pub fn add_arrival_rule(&mut self, chain: &str, family: Family, set: &str) {
+        self.add_rule_of(chain, |list| record::write_rule(list, family, set));
     }
 
     /// Deletes a set, which no rule looks up any more by then.
@@ -231,6 +243,21 @@ impl Batch {
         }
         write_edge(NFNL_MSG_BATCH_END, sequence.wrapping_add(1), &mut bytes);
         bytes
+    }
+
+    fn add_rule_of(&mut self, chain: &str, expressions: impl FnOnce(&mut Writer)) {
+        let about = About::AddRule(chain.to_owned());
+        let flags = NLM_F_CREATE | NLM_F_APPEND;
+        self.push(about, NFT_MSG_NEWRULE, flags, |rule| {
+            rule.text(NFTA_RULE_TABLE, TABLE)
+                .text(NFTA_RULE_CHAIN, chain)
+                .nested(NFTA_RULE_EXPRESSIONS, expressions);
+        });
+    }
+
+    /// Within a batch, each new set has a number of its own; nft's begin with 1.
+    fn next_set(&self) -> u32 {
+        u32::try_from(self.0.len() + 1).expect("a batch is small")
     }
 
     fn push(&mut self, about: About, message: u16, flags: u16, write: impl FnOnce(&mut Writer)) {

@@ -13,10 +13,7 @@ use super::objects::{Lead, Meaning};
 /// Writes the rule `meta nfproto @only_while goto chain`, or one without the set.
 pub(super) fn write(list: &mut Writer, only_while: Option<&str>, lead: &Lead) {
     if let Some(set) = only_while {
-        expression(list, "meta", |data| {
-            data.u32(NFTA_META_KEY, NFT_META_NFPROTO)
-                .u32(NFTA_META_DREG, NFT_REG_1);
-        });
+        load_meta(list, NFT_META_NFPROTO);
         expression(list, "lookup", |data| {
             data.u32(NFTA_LOOKUP_SREG, NFT_REG_1)
                 .text(NFTA_LOOKUP_SET, set);
@@ -41,7 +38,15 @@ pub(super) fn write(list: &mut Writer, only_while: Option<&str>, lead: &Lead) {
     });
 }
 
-fn expression(list: &mut Writer, name: &str, write: impl FnOnce(&mut Writer)) {
+/// Loads what the kernel knows of a packet into the first register.
+pub(super) fn load_meta(list: &mut Writer, key: u32) {
+    expression(list, "meta", |data| {
+        data.u32(NFTA_META_KEY, key).u32(NFTA_META_DREG, NFT_REG_1);
+    });
+}
+
+/// Writes one expression.
+pub(super) fn expression(list: &mut Writer, name: &str, write: impl FnOnce(&mut Writer)) {
     list.nested(NFTA_LIST_ELEM, |expression| {
         expression
             .text(NFTA_EXPR_NAME, name)

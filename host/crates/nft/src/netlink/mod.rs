@@ -11,6 +11,7 @@ mod items;
 mod message;
 mod numbers;
 mod objects;
+mod record;
 mod request;
 
 pub use self::attributes::Malformed;

@@ -24,6 +24,21 @@ fn dport(ports: &[core::ops::RangeInclusive<u16>]) -> Test {
 }
 
 #[test]
+fn what_no_packet_can_meet_is_left_out() {
+    let base = || chain("in", at(Hook::Input, 0), vec![jumps("a")]);
+    let regular = |name: &str, target: &str| chain(name, None, vec![jumps(target)]);
+    let leaf = |name: &str| chain(name, None, vec![does(Statement::Accept)]);
+    // `idle` leads to `b`, and nothing leads to `idle`.
+    let idle = chains(vec![base(), leaf("a"), regular("idle", "b"), leaf("b")]);
+    same(idle, chains(vec![base(), leaf("a")]));
+    let with_set = Draft {
+        sets: vec![set("s", Family::Ip, vec![SetNode::Elements(Vec::new())])],
+        ..chains(vec![base(), leaf("a")])
+    };
+    same(with_set, chains(vec![base(), leaf("a")]));
+}
+
+#[test]
 fn what_follows_from_another_match_is_left_out() {
     let tcp = || is(Test::L4proto(vec![6..=6]));
     let web = || is(dport(&[443..=443]));

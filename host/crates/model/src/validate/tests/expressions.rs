@@ -4,9 +4,10 @@ use super::*;
 use crate::address::AddressSet;
 use crate::intervals::Intervals;
 
-/// A draft whose only set has this expression.
+/// A draft whose only set has this expression, with a rule that names it: a set that no rule names
+/// is left out.
 fn with(expression: Vec<SetNode>) -> Draft {
-    let mut draft = input(Vec::new());
+    let mut draft = input(vec![accepts(saddr_in(Family::Ip, "s"))]);
     draft.sets = vec![set("s", Family::Ip, expression)];
     draft
 }
