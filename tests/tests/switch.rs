@@ -3,17 +3,24 @@
 //! Each test runs once more in a network namespace of its own, as root there. Where this machine
 //! allows no such namespace, each test says why it was skipped.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use nix::errno::Errno;
 use portreeve::apply::kernel::{Changes, Kernel, KernelError};
+use portreeve_model::draft::{self, Draft, Statement};
 use portreeve_model::packet::Hook;
-use portreeve_model::ruleset::ChainPolicy;
+use portreeve_model::ruleset::{ChainPolicy, Ruleset};
+use portreeve_model::validate::{Feeds, validate};
+use portreeve_nft::layout::Number;
 use portreeve_nft::netlink::{About, BaseChain, Batch, Lead, Meaning, Rule};
-use portreeve_tests::namespace::Namespace;
+use portreeve_nft::switch::{self, Side};
+use portreeve_nft::{Installed, lift_installed, stage};
+use portreeve_tests::namespace::{Namespace, tool};
 
 /// Says that this process is in the namespace already.
 const INSIDE: &str = "PORTREEVE_TEST_INSIDE";
@@ -374,6 +381,198 @@ fn a_trial_says_how_long_it_has_left() {
         // With one of the two protocols gone, the trial is over.
         load("delete element inet portreeve trial42 { ipv6 }");
         assert_eq!(kernel.time_left("trial42").unwrap(), None);
+    });
+}
+
+/// A rule set that lets everything in, by a rule of this label.
+fn ruleset(label: &str, policy: ChainPolicy) -> Ruleset {
+    let rule = draft::Rule {
+        label: label.to_owned(),
+        matches: Vec::new(),
+        statements: vec![Statement::Accept],
+    };
+    let base = draft::Base {
+        hook: Hook::Input,
+        priority: 0,
+        policy,
+    };
+    let chain = draft::Chain {
+        name: "web".to_owned(),
+        base: Some(base),
+        rules: vec![rule],
+    };
+    let draft = Draft {
+        sets: Vec::new(),
+        chains: vec![chain],
+    };
+    validate(&draft, &Feeds::default()).expect("is valid")
+}
+
+/// Stages a rule set as `apply` does.
+fn staged(number: Number, ruleset: &Ruleset) -> Side {
+    let transaction = stage(ruleset, number, &BTreeSet::new());
+    nft(&["-j", "-f", "-"], &transaction.to_json());
+    Side::of(number, ruleset)
+}
+
+/// Generation 41 is confirmed, 42 on trial, and nft has made nothing but their own chains.
+fn put_on_trial(kernel: &mut Kernel, confirmed: &Ruleset, candidate: &Ruleset) -> Side {
+    let confirmed = staged(41, confirmed);
+    let batch = switch::lead_to(&kernel.objects().unwrap(), &confirmed);
+    kernel.commit(&batch).unwrap();
+    let candidate = staged(42, candidate);
+    let objects = kernel.objects().unwrap();
+    let batch = switch::put_on_trial(&objects, Some(&confirmed), &candidate, MINUTE);
+    kernel.commit(&batch).unwrap();
+    candidate
+}
+
+/// What nft lists of a generation on trial.
+const ON_TRIAL: &str = r#"table inet portreeve {
+	set trial42 {
+		type nf_proto
+		flags timeout
+		elements = { ipv4 timeout 1m expires , ipv6 timeout 1m expires  }
+	}
+
+	set arrivals42_ip {
+		type ipv4_addr . inet_service . ipv4_addr . inet_service
+		size 65535
+		flags dynamic,timeout
+		timeout 1m
+	}
+
+	set arrivals42_ip6 {
+		type ipv6_addr . inet_service . ipv6_addr . inet_service
+		size 65535
+		flags dynamic,timeout
+		timeout 1m
+	}
+
+	chain g41_web {
+		accept comment "all"
+	}
+
+	chain e41_web {
+		jump g41_web
+		accept
+	}
+
+	chain input {
+		type filter hook input priority filter; policy accept;
+		meta nfproto @trial42 goto e42_web
+		goto e41_web
+	}
+
+	chain g42_web {
+		accept comment "all the same"
+	}
+
+	chain arrivals42 {
+		iifname != "lo" tcp flags syn / fin,syn,rst,ack add @arrivals42_ip { ip saddr . tcp sport . ip daddr . tcp dport }
+		iifname != "lo" tcp flags syn / fin,syn,rst,ack add @arrivals42_ip6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+	}
+
+	chain e42_web {
+		jump g42_web
+		drop
+	}
+
+	chain arrivals {
+		type filter hook input priority 2147483647; policy accept;
+		meta nfproto @trial42 goto arrivals42
+	}
+}
+"#;
+
+/// Losing this, an operator could not read during a trial what is in force, and neither could
+/// portreeve.
+#[test]
+fn a_whole_trial_is_listed_as_it_is_meant() {
+    inside("a_whole_trial_is_listed_as_it_is_meant", || {
+        let mut kernel = Kernel::open().unwrap();
+        let confirmed = ruleset("all", ChainPolicy::Accept);
+        let candidate = ruleset("all the same", ChainPolicy::Drop);
+        let side = put_on_trial(&mut kernel, &confirmed, &candidate);
+        assert_eq!(settled(&list(&[])), ON_TRIAL);
+        let installed = |options: &[&str]| lift_installed(&list(options)).unwrap();
+        for options in [&["-j"][..], &["-j", "-n"]] {
+            let expected = Installed {
+                confirmed: Some((41, confirmed.clone())),
+                trial: Some((42, candidate.clone())),
+            };
+            assert_eq!(installed(options), expected);
+        }
+
+        // The record is not taken up from an earlier trial.
+        let objects = kernel.objects().unwrap();
+        let again = switch::put_on_trial(&objects, None, &side, MINUTE);
+        let error = kernel.commit(&again).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the kernel refused to add set `arrivals42_ip`"
+        );
+
+        let batch = switch::confirm(&objects, &side);
+        kernel.commit(&batch).unwrap();
+        let batch = switch::sweep(&kernel.objects().unwrap());
+        kernel.commit(&batch).unwrap();
+        let expected = Installed {
+            confirmed: Some((42, candidate)),
+            trial: None,
+        };
+        assert_eq!(installed(&["-j"]), expected);
+        assert!(!list(&[]).contains("arrivals"), "{}", list(&[]));
+    });
+}
+
+/// Opens a connection from this machine to itself, and says whether the record has it.
+fn is_recorded(kernel: &mut Kernel, address: IpAddr) -> bool {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let there = listener.local_addr().unwrap();
+    let stream = TcpStream::connect(there).unwrap();
+    let half = |end: SocketAddr| {
+        let mut bytes = match end.ip() {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        bytes.extend(end.port().to_be_bytes());
+        bytes.extend([0, 0]);
+        bytes
+    };
+    let key = [half(stream.local_addr().unwrap()), half(there)].concat();
+    let set = match address {
+        IpAddr::V4(_) => "arrivals42_ip",
+        IpAddr::V6(_) => "arrivals42_ip6",
+    };
+    kernel.holds(set, &key).unwrap()
+}
+
+/// Losing this, nobody could confirm, or whoever is on the machine already could do it without
+/// having come in from outside.
+#[test]
+fn who_connects_from_outside_is_recorded() {
+    inside("who_connects_from_outside_is_recorded", || {
+        let ip = |arguments: &[&str]| {
+            let ip = tool("ip").expect("probed: ip is there");
+            let status = Command::new(ip).args(arguments).status();
+            assert!(status.expect("it runs").success(), "ip {arguments:?}");
+        };
+        let addresses = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        ip(&["link", "set", "lo", "up"]);
+        let mut kernel = Kernel::open().unwrap();
+        let everything = ruleset("all", ChainPolicy::Drop);
+        put_on_trial(&mut kernel, &everything, &everything);
+        for address in addresses {
+            assert!(!is_recorded(&mut kernel, address), "{address}");
+        }
+        // Any other interface is outside, whatever is behind it.
+        ip(&["link", "set", "lo", "down"]);
+        ip(&["link", "set", "lo", "name", "outside"]);
+        ip(&["link", "set", "outside", "up"]);
+        for address in addresses {
+            assert!(is_recorded(&mut kernel, address), "{address}");
+        }
     });
 }
 

@@ -14,7 +14,7 @@ use portreeve_tests::battery::kills::Campaign;
 use portreeve_tests::battery::login::{PORT, Session, Terminal};
 use portreeve_tests::battery::world::test_runs_inside;
 use portreeve_tests::battery::{
-    self, Door, Knocker, MACHINE, Machine, Processes, Programs, Trouble, WORLD,
+    self, Door, Knocker, MACHINE, Machine, Processes, Programs, Sabotage, Trouble, WORLD,
 };
 use portreeve_tests::namespace::tool;
 use portreeve_tests::program::{Run, portreeve};
@@ -129,6 +129,72 @@ fn the_battery_sees_the_kernel_end_a_trial_to_the_tick() {
             assert!(least < second + tick && most > second - tick);
         }
     });
+}
+
+/// What the battery finds when portreeve does this wrong; nothing happens to the machine.
+#[track_caller]
+fn is_called_bad(sabotage: Sabotage, faults: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = sabotage.of(&programs(), folder.path()).unwrap();
+    let verdict = battery::run(&programs, Trouble::Wait).expect("the machine works");
+    let table = battery::table(std::slice::from_ref(&verdict));
+    eprint!("{table}");
+    let told = |(fault, beginning): (&String, &&str)| fault.starts_with(beginning);
+    let all = verdict.faults.len() == faults.len();
+    assert!(
+        all && verdict.faults.iter().zip(faults).all(told),
+        "{table}"
+    );
+    assert!(
+        table.contains("BAD") && table.ends_with("0 of 1 good\n"),
+        "{table}"
+    );
+}
+
+/// Losing this, the battery would call a trial good that locks out for good.
+#[test]
+fn a_trial_that_never_lapses_is_called_bad() {
+    inside(|| {
+        is_called_bad(
+            Sabotage::NeverLapses,
+            &[
+                "SSH never opened",
+                "apply ended with Some(0)",
+                "status says in_force: 2",
+                "status says confirmed: 2",
+                "status says nothing of the lapse",
+                "a boot loads",
+                "the kernel holds",
+            ],
+        );
+    });
+}
+
+/// Losing this, "within 1 s" would mean nothing.
+#[test]
+fn a_trial_that_lapses_late_is_called_bad() {
+    inside(|| is_called_bad(Sabotage::LapsesLate, &["SSH opened 30"]));
+}
+
+/// Losing this, unconfirmed rules could come with the next boot.
+#[test]
+fn a_boot_into_what_was_on_trial_is_called_bad() {
+    inside(|| is_called_bad(Sabotage::BootsTheCandidate, &["a boot loads"]));
+}
+
+/// Losing this, `status` could keep a lapse to itself.
+#[test]
+fn a_status_that_hides_the_lapse_is_called_bad() {
+    inside(|| {
+        let fault = "status says nothing of the lapse";
+        is_called_bad(Sabotage::HidesTheLapse, &[fault]);
+    });
+}
+
+/// Losing this, `status` could call rules in force that nobody confirmed.
+#[test]
+fn a_status_that_lies_about_the_rules_is_called_bad() {
+    inside(|| is_called_bad(Sabotage::LiesAboutTheRules, &["status says in_force: 2"]));
 }
 
 /// Losing this, nobody could make a rule set permanent, or anybody who was let in before could.

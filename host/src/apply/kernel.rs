@@ -3,6 +3,7 @@
 //! Nothing here waits longer than it says, and no message of the kernel is taken at its word
 //! before it is known to be the answer to what was asked.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use portreeve_nft::netlink::{
-    About, Answer, Batch, Element, Item, Malformed, Objects, Request, Says, answers,
+    About, Answer, Batch, Element, Item, Malformed, Objects, Request, Says, adopt, answers,
 };
 use thiserror::Error;
 
@@ -251,6 +252,32 @@ impl Kernel {
                     Says::Failed(number) => {
                         let about = index.checked_sub(1).and_then(|index| batch.about(index));
                         return Err(refusal(about, Errno::from_raw(number)));
+                    }
+                    Says::Item(_) | Says::Nothing => {}
+                }
+            }
+        }
+    }
+
+    /// Makes conntrack know an established TCP connection, and whether it did not know it before.
+    ///
+    /// # Errors
+    /// When it does not take it.
+    pub fn adopt(&mut self, client: SocketAddr, server: SocketAddr) -> Result<bool, KernelError> {
+        let asked = self.number(1);
+        self.send(&adopt(client, server, asked))?;
+        loop {
+            let received = receive(&self.socket, &mut self.buffer)?;
+            for answer in answers(received) {
+                let answer = answer?;
+                match answer.says {
+                    _ if answer.sequence != asked => {}
+                    Says::Done => return Ok(true),
+                    Says::Failed(number) => {
+                        return match Errno::from_raw(number) {
+                            Errno::EEXIST => Ok(false),
+                            errno => Err(refusal(None, errno)),
+                        };
                     }
                     Says::Item(_) | Says::Nothing => {}
                 }

@@ -15,6 +15,7 @@ use portreeve_nft::netlink::Objects;
 use portreeve_nft::switch::{self, Side, Standing};
 use portreeve_nft::{lift, replace, stage};
 
+use super::adopt::adopt_conversations;
 use super::error::ApplyError;
 use super::generation::Generation;
 use super::kernel::Kernel;
@@ -188,9 +189,13 @@ impl Machine<'_> {
     fn stage(&mut self, number: Number, made: Option<&Made<'_>>) -> Result<(), ApplyError> {
         let ruleset = self.ruleset(number, made)?;
         let objects = self.kernel.objects()?;
+        let is_first = objects.chains.iter().all(|chain| chain.base.is_none());
         let present: BTreeSet<_> = objects.sets.into_iter().map(|set| set.name).collect();
-        let within = made.and_then(|made| made.within);
-        send(&stage(&ruleset, number, &present, within))?;
+        send(&stage(&ruleset, number, &present))?;
+        if is_first {
+            // What conntrack does not take it picks up by itself, or has no use for.
+            let _ = adopt_conversations(&mut self.kernel);
+        }
         // nft said that the kernel took it. That all of it is there is seen before any packet
         // meets it.
         let staged = self.kernel.objects()?;

@@ -4,6 +4,7 @@
 //! live. What may be done when is decided in [`trial`], and done in [`machine`]. Whatever happens,
 //! the caller learns what state the machine is in, as it was found afterwards.
 
+mod adopt;
 mod conversation;
 mod error;
 pub mod generation;
@@ -14,6 +15,7 @@ pub mod notice;
 mod requests;
 mod safe;
 pub mod session;
+mod sockets;
 mod state;
 pub mod store;
 pub mod survey;
@@ -21,7 +23,8 @@ pub mod token;
 pub mod trial;
 mod watch;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use portreeve_nft::layout::Number;
 
@@ -31,13 +34,22 @@ use self::generation::{Confirmed, ConfirmedBy, Origin, Record, Source};
 use self::kernel::Kernel;
 use self::machine::{Machine, View};
 use self::notice::{News, Notices};
-pub use self::requests::{apply_on_trial, apply_without_trial, boot, confirm, rollback, settle};
+pub use self::requests::{
+    apply_on_trial, apply_without_trial, boot, confirm, repair, rollback, settle,
+};
 use self::session::Session;
 pub use self::state::MachineState;
 use self::store::{Lock, StateDir, StoreError};
 use self::token::Token;
 use self::trial::{Ending, Step};
 pub use self::watch::{Watched, watch};
+
+/// How long another portreeve is waited for. One that stages a large set takes longer, and is told
+/// of instead.
+const BUSY_MAX: Duration = Duration::from_secs(2);
+
+/// How often the lock is tried meanwhile: nothing tells when another one lets go of it.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The setting of the SSH port, in the policies that have one.
 const SSH_PORT_SETTING: &str = "ssh-port=";
@@ -91,10 +103,23 @@ pub struct OnTrial {
 /// A generation was loaded at boot.
 #[derive(Debug)]
 pub struct Booted {
+    /// What packets met before.
+    pub found: Found,
     /// Its record; none of the built-in rule set, or when nothing was ever confirmed.
     pub record: Option<Record>,
     /// What is wrong with newer ones.
     pub damaged: Vec<StoreError>,
+}
+
+/// What packets met before something was loaded at boot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// Nothing of ours, or not what was confirmed: it was loaded.
+    Nothing,
+    /// What was confirmed: nothing was loaded.
+    InForce,
+    /// A generation on trial, which goes on: nothing was loaded.
+    OnTrial(Number),
 }
 
 /// A rule set was taken back.
@@ -109,14 +134,14 @@ pub struct RolledBack {
 /// Takes the lock, looks, does something, and looks again.
 fn run<T>(
     request: Request<'_>,
-    lock: impl FnOnce(&StateDir) -> Result<Lock, StoreError>,
+    lock: impl Fn(&StateDir) -> Result<Lock, StoreError>,
     act: impl FnOnce(&mut Machine<'_>, View) -> Result<(T, Vec<String>), ApplyError>,
 ) -> Result<Done<T>, Failed> {
     let unchanged = |error: ApplyError| Failed {
         error: Box::new(error),
         machine: MachineState::Unchanged,
     };
-    let lock = lock(request.state_dir).map_err(|error| unchanged(error.into()))?;
+    let lock = patiently(|| lock(request.state_dir)).map_err(|error| unchanged(error.into()))?;
     let mut machine = Machine {
         state_dir: request.state_dir,
         kernel: Kernel::open().map_err(|error| unchanged(error.into()))?,
@@ -136,6 +161,18 @@ fn run<T>(
             error: Box::new(error),
             machine: found,
         }),
+    }
+}
+
+/// Takes the lock, and waits a little for another portreeve that is at work: the watcher of a
+/// trial holds it for a moment when the trial ends.
+fn patiently(lock: impl Fn() -> Result<Lock, StoreError>) -> Result<Lock, StoreError> {
+    let until = Instant::now() + BUSY_MAX;
+    loop {
+        match lock() {
+            Err(StoreError::Busy { .. }) if Instant::now() < until => thread::sleep(PAUSE),
+            taken => return taken,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::session::Evidence;
 use super::store::StateDir;
 use super::token::Token;
 use super::trial::{self, Situation};
-use super::{Booted, Done, Failed, OnTrial, Request, RolledBack, run, untidy};
+use super::{Booted, Done, Failed, Found, OnTrial, Request, RolledBack, run, untidy};
 use crate::pipeline::Plan;
 
 /// Puts `plan` on trial for `within`.
@@ -163,26 +163,26 @@ pub fn rollback(request: Request<'_>, to: Option<Number>) -> Result<Done<RolledB
                 (notes, Some(number))
             }
         };
-        let who = request.session.who();
-        notes.extend(match (ended, in_force, to) {
-            (Some(generation), _, None) => request.notices.tell(&News::RolledBack {
+        if let (Some(to), Some(number)) = (to, in_force) {
+            let evidence = format!("a rollback to generation {to}");
+            notes.extend(request.tell_confirmed(number, &evidence));
+        } else if let Some(generation) = ended {
+            notes.extend(request.notices.tell(&News::RolledBack {
                 generation,
                 in_force,
-                who,
-            }),
-            (_, Some(generation), _) => request.notices.tell(&News::Confirmed {
-                generation,
-                who,
-                evidence: format!("a rollback to generation {}", to.unwrap_or(generation)),
-            }),
-            (_, None, _) => Vec::new(),
-        });
+                who: request.session.who(),
+            }));
+        }
         let what = RolledBack { ended, in_force };
         Ok((what, notes))
     })
-    .map(|done| Done {
-        machine: done.machine.rolled_back(),
-        ..done
+    .map(|done| match (done.what.ended, done.what.in_force) {
+        // There was nothing to take back.
+        (None, None) => done,
+        (Some(_), _) | (_, Some(_)) => Done {
+            machine: done.machine.rolled_back(),
+            ..done
+        },
     })
 }
 
@@ -221,19 +221,51 @@ fn go_back_to(
 /// See [`ApplyError`].
 pub fn boot(request: Request<'_>) -> Result<Done<Booted>, Failed> {
     run(request, StateDir::lock_to_boot, |machine, view| {
+        let found = match view.state.situation() {
+            Situation::OnTrial { candidate, .. } => Found::OnTrial(candidate),
+            Situation::Steady { .. } | Situation::Lapsed { .. } | Situation::Unrecorded { .. } => {
+                Found::InForce
+            }
+            Situation::Open | Situation::NotInstalled { .. } | Situation::Drifted { .. } => {
+                Found::Nothing
+            }
+        };
         let steps = view.state.boot();
         let mut notes = untidy(machine.perform(steps, None)?);
-        let newest = machine.state_dir.newest_readable(&view.shelf);
+        let newest = machine
+            .state_dir
+            .newest_readable(&machine.state_dir.look()?);
         let record = newest.generation.map(|generation| generation.record);
-        if let Some(confirmed) = view.state.disk.confirmed {
+        if let (Found::Nothing, Some(confirmed)) = (found, view.state.disk.confirmed) {
             let generation = (confirmed != trial::BUILT_IN).then_some(confirmed);
             notes.extend(request.notices.tell(&News::Booted { generation }));
         }
         let what = Booted {
+            found,
             record,
             damaged: newest.damaged,
         };
         Ok((what, notes))
+    })
+}
+
+/// Puts the confirmed rule set in force anew: somebody has changed what it consists of.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn repair(request: Request<'_>) -> Result<Done<RolledBack>, Failed> {
+    run(request, StateDir::lock_to_boot, |machine, view| {
+        let steps = view.state.repair();
+        let notes = untidy(machine.perform(steps, None)?);
+        let what = RolledBack {
+            ended: None,
+            in_force: view.state.disk.confirmed,
+        };
+        Ok((what, notes))
+    })
+    .map(|done| Done {
+        machine: done.machine.rolled_back(),
+        ..done
     })
 }
 

@@ -16,6 +16,7 @@ use portreeve_model::diagnostic::Quoted;
 
 use self::ancestors::Ancestor;
 pub use self::evidence::{Evidence, NoEvidence};
+use super::sockets::plain;
 
 /// The session in which this process runs.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -135,10 +136,6 @@ impl Connection {
     /// has mapped addresses in the kernel's tables; here it is what it is on the wire.
     #[must_use]
     pub fn new(client: SocketAddr, server: SocketAddr) -> Self {
-        let plain = |socket: SocketAddr| {
-            // Neither scope nor flow are part of what the kernel's tables and rules see.
-            SocketAddr::new(socket.ip().to_canonical(), socket.port())
-        };
         Self {
             client: plain(client),
             server: plain(server),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portreeve_nft::layout::Number;
 
 use super::machine::View;
-use super::trial::Situation;
+use super::trial::{BUILT_IN, Situation};
 
 /// The state that a command leaves the machine in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -129,11 +129,11 @@ impl fmt::Display for MachineState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unchanged => f.write_str("unchanged"),
-            Self::RolledBack { to: Some(to) } => write!(f, "rolled back to generation {to}"),
+            Self::RolledBack { to: Some(to) } => write!(f, "rolled back to {}", name(*to)),
             Self::RolledBack { to: None } => {
                 f.write_str("rolled back: portreeve filters nothing, as before the first apply")
             }
-            Self::Unknown => f.write_str("unknown: see `portreeve status`"),
+            Self::Unknown => f.write_str("unknown: the kernel or the disk did not tell"),
             Self::Found { situation, left } => found(f, *situation, *left),
         }
     }
@@ -143,7 +143,7 @@ fn found(f: &mut fmt::Formatter<'_>, situation: Situation, left: Option<Duration
     match situation {
         Situation::Open => f.write_str("open: portreeve filters nothing, and nothing is confirmed"),
         Situation::Steady { confirmed } => {
-            write!(f, "confirmed: generation {confirmed} is in force")
+            write!(f, "confirmed: {} is in force", name(confirmed))
         }
         Situation::OnTrial {
             candidate,
@@ -156,7 +156,7 @@ fn found(f: &mut fmt::Formatter<'_>, situation: Situation, left: Option<Duration
                 "on trial, lapses in {seconds} s: generation {candidate}, "
             )?;
             match confirmed {
-                Some(confirmed) => write!(f, "then generation {confirmed} again"),
+                Some(confirmed) => write!(f, "then {} again", name(confirmed)),
                 None => f.write_str("then nothing is filtered again"),
             }
         }
@@ -166,7 +166,7 @@ fn found(f: &mut fmt::Formatter<'_>, situation: Situation, left: Option<Duration
         } => {
             write!(f, "lapsed: generation {candidate} was not confirmed; ")?;
             match confirmed {
-                Some(confirmed) => write!(f, "generation {confirmed} is in force"),
+                Some(confirmed) => write!(f, "{} is in force", name(confirmed)),
                 None => f.write_str("portreeve filters nothing, as before"),
             }
         }
@@ -182,7 +182,8 @@ fn found(f: &mut fmt::Formatter<'_>, situation: Situation, left: Option<Duration
         }
         Situation::NotInstalled { confirmed } => write!(
             f,
-            "not installed: generation {confirmed} is confirmed, but portreeve filters nothing"
+            "not installed: {} is confirmed, but portreeve filters nothing",
+            name(confirmed)
         ),
         Situation::Drifted {
             confirmed: Some(confirmed),
@@ -193,5 +194,14 @@ fn found(f: &mut fmt::Formatter<'_>, situation: Situation, left: Option<Duration
         Situation::Drifted { confirmed: None } => {
             f.write_str("drifted: the kernel holds a rule set that is not on record here")
         }
+    }
+}
+
+/// A generation, in words.
+fn name(number: Number) -> String {
+    if number == BUILT_IN {
+        "the safe rule set that portreeve carries".to_owned()
+    } else {
+        format!("generation {number}")
     }
 }

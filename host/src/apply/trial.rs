@@ -383,6 +383,21 @@ impl State {
         Ok(steps)
     }
 
+    /// Puts what the disk calls confirmed in force anew, because somebody has changed what it
+    /// consists of: the base chains, which are all that is known here, may be as they should.
+    #[must_use]
+    pub fn repair(&self) -> Vec<Step> {
+        match self.situation() {
+            Situation::Steady { confirmed } => vec![Step::Replace(confirmed), Step::Sweep],
+            Situation::Open
+            | Situation::OnTrial { .. }
+            | Situation::Lapsed { .. }
+            | Situation::Unrecorded { .. }
+            | Situation::NotInstalled { .. }
+            | Situation::Drifted { .. } => self.settle(),
+        }
+    }
+
     /// Puts what the disk calls confirmed in force, after a restart. A trial that runs goes on.
     #[must_use]
     pub fn boot(&self) -> Vec<Step> {

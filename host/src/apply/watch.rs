@@ -1,8 +1,7 @@
 //! Watches over a trial until it ends, then clears away what it left. A convenience: the kernel
 //! ends the trial whether or not anybody watches.
 
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use portreeve_nft::layout::Number;
 
@@ -12,15 +11,9 @@ use super::machine::View;
 use super::notice::Notices;
 use super::session::Session;
 use super::state::MachineState;
-use super::store::{StateDir, StoreError};
+use super::store::StateDir;
 use super::trial::{Ending, Situation};
 use super::{Done, Failed, Request, settle};
-
-/// How often an end that cannot be waited for is looked for: the lock of another portreeve.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// How long another portreeve may hold the lock before the clearing away is left to it.
-const BUSY_MAX: Duration = Duration::from_secs(10);
 
 /// How a trial ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,7 +67,7 @@ pub fn watch(
                     session,
                     now: SystemTime::now(),
                 };
-                return match clear_away(request) {
+                return match settle(request) {
                     Ok(settled) => done(how, settled.machine.rolled_back(), settled.notes),
                     // The trial has ended all the same.
                     Err(failed) => done(how, found, vec![failed.error.to_string()]),
@@ -109,19 +102,4 @@ fn ended(view: &View, state_dir: &StateDir, number: Number) -> Option<Watched> {
     let filed = state_dir.ended(number).map(|ended| ended.ending);
     // Whoever ended it may not have filed it yet, or cannot.
     Some(Watched::Ended(filed.unwrap_or(Ending::RolledBack)))
-}
-
-/// Settles a lapse, unless somebody else is at it for long.
-fn clear_away(request: Request<'_>) -> Result<Done<()>, Failed> {
-    let until = Instant::now() + BUSY_MAX;
-    loop {
-        let settled = settle(request);
-        let busy = settled.as_ref().is_err_and(|failed| {
-            matches!(*failed.error, ApplyError::Store(StoreError::Busy { .. }))
-        });
-        if !busy || Instant::now() > until {
-            return settled;
-        }
-        thread::sleep(PAUSE);
-    }
 }

@@ -11,11 +11,16 @@ use crate::observe::{self, Expected};
 use crate::report::{Answer, Failure, Printer, Status};
 
 pub(super) fn run(options: &Options, printer: &Printer) -> Result<Answer, Failure> {
-    let state_dir = StateDir::new(options.state_dir.clone());
-    let survey = survey(&state_dir)?;
-    printer.notes(&survey.notes);
+    let status = look(&StateDir::new(options.state_dir.clone()))?;
+    printer.notes(&status.survey.notes);
+    Ok(Answer::Status(Box::new(status)))
+}
+
+/// How things stand, and whether the kernel holds what it should.
+pub(super) fn look(state_dir: &StateDir) -> Result<Status, Failure> {
+    let survey = survey(state_dir)?;
     let contents = compare(&survey);
-    Ok(Answer::Status(Box::new(Status { survey, contents })))
+    Ok(Status { survey, contents })
 }
 
 /// Whether the kernel lists what was applied; none when nothing was.

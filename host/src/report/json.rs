@@ -8,6 +8,7 @@ use portreeve_model::ruleset::{Chain, Set};
 use serde_json::{Value, json};
 
 use super::{Answer, CheckedIn, Failure, MachineState, Status};
+use crate::apply::Found;
 use crate::apply::store::{Entry, StoreError};
 use crate::apply::with_causes;
 use crate::observe::Observed;
@@ -67,6 +68,7 @@ pub(super) fn answer(answer: &Answer) -> String {
             booted,
             machine: state,
         } => json!({
+            "loaded": booted.found == Found::Nothing,
             "record": booted.record,
             "damaged": booted.damaged.iter().map(|error| with_causes(error)).collect::<Vec<_>>(),
             "machine": machine(*state),

@@ -118,7 +118,8 @@ pub struct Status {
 
 impl Status {
     /// Whether the kernel holds something else than it should.
-    fn is_drift(&self) -> bool {
+    #[must_use]
+    pub fn is_drift(&self) -> bool {
         let other = match &self.contents {
             Some(Ok(Observed::Other | Observed::Nothing) | Err(ObserveError::Foreign(_))) => true,
             // What cannot be listed is not known to be something else.

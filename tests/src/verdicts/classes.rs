@@ -160,12 +160,42 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// So many probes of [`BURST`], the same in each tick.
+    pub(super) fn burst(&self, count: u16) -> impl Iterator<Item = Segment> {
+        let probe = Segment {
+            seq: BURST_MARK,
+            ..self.probe(BURST, 0)
+        };
+        (0..count).map(move |nth| {
+            let mut one = probe;
+            one.from.set_port(FIRST_PORT + nth);
+            one
+        })
+    }
+}
+
 const FIRST_PORT: u16 = 1024;
 const PORTS: u64 = 60_000;
 
 /// The sequence number of a probe says which it is, and the answer says it back.
 const fn mark(class: Class, tick: u64) -> u32 {
     (tick as u32) << 4 | class.index() as u32
+}
+
+/// The class of which many more probes can be sent: where the chain policy and a rule take turns in
+/// keeping them out, a moment between the two lets in who comes in that moment.
+pub(super) const BURST: Class = Class {
+    ipv6: false,
+    kind: Kind::Closed,
+};
+
+/// Says of a probe that it is one of many. No [`mark`] is the same.
+const BURST_MARK: u32 = 0xf;
+
+/// Whether a segment from the machine answers one of [`Sources::burst`].
+pub(super) fn answers_burst(segment: &Segment) -> bool {
+    segment.ack.wrapping_sub(1) == BURST_MARK && segment.from == BURST.machine()
 }
 
 /// The class of the probe of this tick that a segment from the machine answers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::classes::Class;
+use super::classes::{BURST, Class};
 use super::operations::{Operation, Step};
 use super::prober::{Fate, Tick};
 
@@ -33,7 +33,7 @@ pub struct Episode {
 pub(super) fn episodes(ticks: &[Tick], operations: &[Operation]) -> Vec<Episode> {
     let mut together: BTreeMap<Class, Vec<Vec<Tick>>> = BTreeMap::new();
     for tick in ticks {
-        for class in Class::all().filter(|class| is_wrong(tick, *class)) {
+        for class in Class::all().filter(|class| wrong(tick, *class) > 0) {
             let episodes = together.entry(class).or_default();
             match episodes.last_mut() {
                 Some(last) if goes_on(last, tick) => last.push(*tick),
@@ -52,12 +52,19 @@ pub(super) fn episodes(ticks: &[Tick], operations: &[Operation]) -> Vec<Episode>
     episodes.into_iter().map(|(_, episode)| episode).collect()
 }
 
-fn is_wrong(tick: &Tick, class: Class) -> bool {
-    match tick.fate(class) {
+/// How many probes of this class went wrong.
+fn wrong(tick: &Tick, class: Class) -> u64 {
+    let is_wrong = match tick.fate(class) {
         Fate::Accepted => !class.is_accepted(),
         Fate::Dropped => class.is_accepted(),
         Fate::Undetermined => false,
-    }
+    };
+    let burst = if class == BURST {
+        tick.burst.answered
+    } else {
+        0
+    };
+    u64::from(is_wrong) + burst
 }
 
 fn goes_on(episode: &[Tick], tick: &Tick) -> bool {
@@ -81,7 +88,7 @@ impl Episode {
         };
         Self {
             class,
-            probes: ticks.len() as u64,
+            probes: ticks.iter().map(|tick| wrong(tick, class)).sum(),
             lasted: last - first,
             during,
             after,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Cell;
-use super::classes::{Class, Kind};
+use super::classes::{BURST, Class, Kind};
 use super::episodes::{Episode, episodes, last_begun};
 use super::operations::{Operation, Step};
-use super::prober::{Fate, Tick};
+use super::prober::{Burst, Fate, Tick};
 
 /// How many of the probes that were due must have been sent, in percent.
 const SENT_PERCENT_MIN: u64 = 90;
@@ -100,6 +100,15 @@ impl Tally {
         }
     }
 
+    /// Counts many probes of [`BURST`], none of which must be answered.
+    fn count_burst(&mut self, burst: Burst, certain: bool) {
+        self.probes += burst.sent;
+        self.wrongly_accepted += burst.answered;
+        if !certain {
+            self.undetermined += burst.sent - burst.answered;
+        }
+    }
+
     fn add(&mut self, other: Self) {
         self.probes += other.probes;
         self.wrongly_accepted += other.wrongly_accepted;
@@ -127,6 +136,10 @@ impl Figures {
             for (class, of_class) in &mut classes {
                 of_class.count(*class, tick.fate(*class));
                 of_step.count(*class, tick.fate(*class));
+                if *class == BURST {
+                    of_class.count_burst(tick.burst, tick.certain);
+                    of_step.count_burst(tick.burst, tick.certain);
+                }
             }
         }
         let steps = steps
@@ -206,6 +219,7 @@ mod tests {
                 .collect::<Vec<_>>()
                 .try_into()
                 .expect("one for each class"),
+            burst: Burst::default(),
             certain: true,
         };
         (0..count).map(tick).collect()
@@ -291,6 +305,21 @@ mod tests {
         let sum = Figures::new(&ticks, &[]).sum();
         // Three classes of silence; the fourth was broken.
         assert_eq!((sum.wrongly_accepted, sum.undetermined), (1, 3));
+    }
+
+    #[test]
+    fn each_probe_of_a_burst_has_a_verdict_of_its_own() {
+        let mut ticks = right(2);
+        for tick in &mut ticks {
+            tick.burst.sent = 200;
+        }
+        ticks[1].burst.answered = 3;
+        let figures = Figures::new(&ticks, &[]);
+        let probes = 2 * (Class::COUNT as u64 + 200);
+        assert_eq!(figures.sum().probes, probes);
+        assert_eq!(figures.sum().wrongly_accepted, 3);
+        assert_eq!(figures.episodes[0].class, BURST);
+        assert_eq!(figures.episodes[0].probes, 3);
     }
 
     #[test]

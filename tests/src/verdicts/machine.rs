@@ -22,6 +22,27 @@ use crate::program::{Run, Subject};
 /// What `portreeve apply` exits with when nobody confirmed.
 const LAPSED: i32 = 7;
 
+/// Table in which nft changes the chain policy: two chains that keep out the same packets, and a
+/// base chain that leads to one of them.
+const CHAINS: &str = "table inet chains {
+    set v4 { type ipv4_addr; flags interval; elements = { ELEMENTS_V4 }; }
+    set v6 { type ipv6_addr; flags interval; elements = { ELEMENTS_V6 }; }
+    chain closed_by_policy {
+        ct state established accept
+        ip saddr @v4 drop
+        ip6 saddr @v6 drop
+        tcp dport { 22, 443 } accept
+    }
+    chain closed_by_rule {
+        jump closed_by_policy
+        drop
+    }
+    chain input {
+        type filter hook input priority 0; policy drop;
+        goto closed_by_policy
+    }
+}";
+
 /// How long a round is in which nothing is done.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -77,8 +98,14 @@ impl Machine {
     pub(super) fn prepare(&mut self) -> io::Result<()> {
         self.write_list()?;
         match self.change {
-            Change::Nothing | Change::NothingWhileBusy | Change::Apply | Change::Trial => {
-                self.apply_at_once()
+            Change::Nothing
+            | Change::NothingWhileBusy
+            | Change::Apply
+            | Change::Trial
+            | Change::ChainPolicy => self.apply_at_once(),
+            Change::ChainPolicyByNft => {
+                self.write_chains()?;
+                self.load_table()
             }
             Change::ReplaceTable | Change::FlushRuleset => {
                 self.write_table()?;
@@ -111,7 +138,39 @@ impl Machine {
                 log.timed(Step::Apply, || self.apply_at_once())
             }
             Change::Trial => self.trial(log),
+            Change::ChainPolicy => self.chain_policy(log),
+            Change::ChainPolicyByNft => (0..3).try_for_each(|_| self.chain_policy_by_nft(log)),
         }
+    }
+
+    /// Changes the chain policy three times: by a confirmation, and twice without a trial. So each
+    /// comes in one direction in this round, and in the other in the next.
+    fn chain_policy(&mut self, log: &mut Log) -> io::Result<()> {
+        let token = self.apply_on_trial(log)?["token"].take();
+        let token = token.as_str().ok_or_else(|| io::Error::other("no token"))?;
+        log.timed(Step::Confirm, || {
+            self.json(&["confirm", token, "--from-console"])
+        })?;
+        (0..2).try_for_each(|_| {
+            self.write_list()?;
+            log.timed(Step::Apply, || self.apply_at_once())
+        })
+    }
+
+    /// Changes the chain policy and the rule in the base chain, in one transaction.
+    fn chain_policy_by_nft(&mut self, log: &mut Log) -> io::Result<()> {
+        let (policy, chain) =
+            [("drop", "closed_by_policy"), ("accept", "closed_by_rule")][self.next % 2];
+        self.next += 1;
+        let input = "chain inet chains input";
+        let hook = "type filter hook input priority 0";
+        let script = format!(
+            "flush {input}\n\
+             add {input} {{ {hook}; policy {policy}; }}\n\
+             add rule inet chains input goto {chain}\n"
+        );
+        fs::write(self.table(), script)?;
+        log.timed(Step::Load, || self.load_table())
     }
 
     /// Puts three rule sets on trial: one is confirmed, one lapses, one is taken back. Then an
@@ -205,6 +264,16 @@ impl Machine {
         let plan = &well(&run, "plan")?.stdout;
         let name = "table inet portreeve";
         fs::write(self.table(), format!("add {name}\ndelete {name}\n{plan}"))
+    }
+
+    /// Writes the first list as [`CHAINS`].
+    fn write_chains(&self) -> io::Result<()> {
+        let text = self.feed.text(0);
+        let (v6, v4): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.contains(':'));
+        let table = CHAINS
+            .replace("ELEMENTS_V4", &v4.join(", "))
+            .replace("ELEMENTS_V6", &v6.join(", "));
+        fs::write(self.table(), table)
     }
 
     fn load_table(&self) -> io::Result<()> {

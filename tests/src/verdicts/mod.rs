@@ -67,6 +67,26 @@ pub enum Change {
     Apply,
     /// `portreeve apply`, on trial: confirmed, rolled back, lapsed.
     Trial,
+    /// `portreeve` changes the chain policy and the rule that makes up for it, while a closed port
+    /// is probed 100 times as densely. Only with [`List::Block`].
+    ChainPolicy,
+    /// `nft -f` does the same: `flush chain`, `add chain` with the policy, `add rule`.
+    ChainPolicyByNft,
+}
+
+impl Change {
+    /// Whether a closed port is probed so densely.
+    const fn is_probed_densely(self) -> bool {
+        match self {
+            Self::ChainPolicy | Self::ChainPolicyByNft => true,
+            Self::Nothing
+            | Self::NothingWhileBusy
+            | Self::ReplaceTable
+            | Self::FlushRuleset
+            | Self::Apply
+            | Self::Trial => false,
+        }
+    }
 }
 
 /// One run of the prober.
@@ -138,9 +158,16 @@ pub fn battery() -> Vec<Cell> {
         change: Change::Trial,
         rounds: 20,
     };
+    let chain_policy = Cell {
+        list: List::Block,
+        prefixes: 22,
+        change: Change::ChainPolicy,
+        rounds: 100,
+    };
     [22, 100_000]
         .into_iter()
         .flat_map(|prefixes| [List::Allow, List::Block].map(|list| trial(list, prefixes)))
+        .chain([chain_policy])
         .collect()
 }
 
@@ -160,6 +187,7 @@ pub fn references() -> Vec<Cell> {
         cell(Change::FlushRuleset, List::Allow, 22, 20),
         cell(Change::ReplaceTable, List::Allow, 100_000, 20),
         cell(Change::ReplaceTable, List::Block, 100_000, 20),
+        cell(Change::ChainPolicyByNft, List::Block, 22, 100),
     ]
 }
 
@@ -183,6 +211,7 @@ pub fn serve(cell: &Cell, block_list: &Path) -> io::Result<Row> {
         cable,
         sources,
         conversations,
+        with_bursts: cell.change.is_probed_densely(),
         processor: probing,
         beginning,
     });

@@ -19,6 +19,12 @@ use super::processors;
 /// Time between two probes of one class: 2,000 in a second.
 pub(super) const TICK: Duration = Duration::from_micros(500);
 
+/// The same, where each tick has a burst of [`BURST`] probes more: 200,000 in a second.
+pub(super) const BURST_TICK: Duration = Duration::from_millis(1);
+
+/// How many they are.
+pub(super) const BURST: u16 = 200;
+
 /// A prober that is later than this leaves probes out, and sends fewer than it should.
 const LATE: Duration = Duration::from_millis(100);
 
@@ -33,8 +39,17 @@ pub(super) struct Tick {
     pub(super) judged: Duration,
     /// By [`Class::index`].
     pub(super) answered: [bool; Class::COUNT],
+    /// How many more probes of [`classes::BURST`] were sent, and answered.
+    pub(super) burst: Burst,
     /// Whether an answer cannot have been missed.
     pub(super) certain: bool,
+}
+
+/// Many probes of one class.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Burst {
+    pub(super) sent: u64,
+    pub(super) answered: u64,
 }
 
 /// What came of one probe.
@@ -68,6 +83,8 @@ pub(super) struct Work {
     pub(super) cable: Cable,
     pub(super) sources: Sources,
     pub(super) conversations: Conversations,
+    /// Whether each tick has a burst.
+    pub(super) with_bursts: bool,
     /// The processor that it keeps to.
     pub(super) processor: usize,
     /// The beginning of the run.
@@ -93,25 +110,28 @@ impl Work {
     fn probe_until(mut self, stop: &AtomicBool) -> io::Result<Vec<Tick>> {
         processors::stay_on(self.processor)?;
         processors::before_all_others();
+        let tick = if self.with_bursts { BURST_TICK } else { TICK };
+        let burst = if self.with_bursts { BURST } else { 0 };
+        let burst: Vec<_> = self.sources.burst(burst).map(|one| one.frame()).collect();
         let start = Instant::now();
         let mut ticks = Vec::new();
         let mut number = 0;
         while !stop.load(Ordering::Relaxed) {
-            let due = start + TICK * number;
+            let due = start + tick * number;
             let now = Instant::now();
             if now < due {
                 thread::sleep(due - now);
             } else if now > due + LATE {
-                number = ((now - start).as_micros() / TICK.as_micros()) as u32;
+                number = ((now - start).as_micros() / tick.as_micros()) as u32;
             }
-            ticks.push(self.tick(u64::from(number))?);
+            ticks.push(self.tick(u64::from(number), &burst)?);
             number += 1;
         }
         Ok(ticks)
     }
 
-    /// Sends a probe of each class and waits until all have been judged.
-    fn tick(&mut self, number: u64) -> io::Result<Tick> {
+    /// Sends a probe of each class, and those of `burst`, and waits until all have been judged.
+    fn tick(&mut self, number: u64, burst: &[Vec<u8>]) -> io::Result<Tick> {
         let sent = self.beginning.elapsed();
         let mut certain = true;
         for class in Class::all() {
@@ -124,7 +144,14 @@ impl Work {
             // A queue that is full loses the probe, not the prober.
             certain &= self.cable.send(&probe.frame()).is_ok();
         }
+        for frame in burst {
+            certain &= self.cable.send(frame).is_ok();
+        }
         self.cable.send_barrier()?;
+        let mut burst = Burst {
+            sent: burst.len() as u64,
+            answered: 0,
+        };
         let mut answered = [false; Class::COUNT];
         loop {
             let Some(arrival) = self.cable.receive()? else {
@@ -135,6 +162,9 @@ impl Work {
             match arrival.received {
                 Received::Barrier => break,
                 Received::Other => {}
+                Received::Segment(segment) if classes::answers_burst(&segment) => {
+                    burst.answered += 1;
+                }
                 Received::Segment(segment) => {
                     let class = self.conversations.answered(&segment).map(in_conversation);
                     match class.or_else(|| classes::answered(&segment, number)) {
@@ -150,6 +180,7 @@ impl Work {
             sent,
             judged: self.beginning.elapsed(),
             answered,
+            burst,
             certain,
         })
     }

@@ -91,6 +91,8 @@ fn name(cell: &Cell) -> String {
         Change::FlushRuleset => "flush, nft -f",
         Change::Apply => "apply --no-trial",
         Change::Trial => "trial",
+        Change::ChainPolicy => "chain policy",
+        Change::ChainPolicyByNft => "chain policy, nft -f",
     };
     format!("{change}, {list} of {}", cell.prefixes)
 }

@@ -1,7 +1,6 @@
 //! Generations side by side in the kernel's table: staged, on trial, lapsed, confirmed.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use portreeve_model::address::Family;
 use portreeve_model::draft::{Base, Chain, Draft, Rule, Statement};
@@ -19,20 +18,17 @@ use serde_json::{Value, json};
 use super::switch::{Generation, document, rule, switch, two_rulesets};
 use super::{assert_same, list, namespace};
 
-const MINUTE: Option<Duration> = Some(Duration::from_secs(60));
-
 /// Puts a generation into the table as `apply` does: what is there already is not sent.
-fn put(namespace: &Namespace, generation: Generation<'_>, arrivals: Option<Duration>) {
-    put_beside(namespace, &sets(namespace), generation, arrivals);
+fn put(namespace: &Namespace, generation: Generation<'_>) {
+    put_beside(namespace, &sets(namespace), generation);
 }
 
 fn put_beside(
     namespace: &Namespace,
     present: &BTreeSet<String>,
     (number, ruleset): Generation<'_>,
-    arrivals: Option<Duration>,
 ) {
-    let transaction = stage(ruleset, number, present, arrivals);
+    let transaction = stage(ruleset, number, present);
     let staged = namespace.nft(&["-j", "-f", "-"], &transaction.to_json());
     staged.unwrap_or_else(|error| panic!("generation {number}: {error}"));
 }
@@ -84,8 +80,8 @@ fn what_is_staged_and_switched_to_is_listed_as_it_was_sent() {
         let [one, other] = two_rulesets(seed);
         let (confirmed, candidate) = ((41, &one), (42, &other));
         let present = one.sets().iter().map(layout::set).collect();
-        put_beside(&namespace, &BTreeSet::new(), confirmed, None);
-        put_beside(&namespace, &present, candidate, MINUTE);
+        put_beside(&namespace, &BTreeSet::new(), confirmed);
+        put_beside(&namespace, &present, candidate);
         turn(&namespace, Some(confirmed), Some(candidate));
         // Names one time, numbers the other: nft offers both.
         let options: &[&str] = if seed % 2 == 0 {
@@ -126,8 +122,8 @@ fn what_is_only_staged_is_met_by_no_packet() {
         return;
     };
     let [one, other] = two_rulesets(1);
-    put(&namespace, (1, &one), None);
-    put(&namespace, (2, &other), MINUTE);
+    put(&namespace, (1, &one));
+    put(&namespace, (2, &other));
     let listing = list(&namespace, &["-j"]);
     assert!(!listing.contains("\"hook\""), "{listing}");
     let installed = lift_installed(&listing).unwrap();
@@ -144,10 +140,10 @@ fn a_number_in_use_is_refused() {
         return;
     };
     let [one, other] = two_rulesets(2);
-    put(&namespace, (7, &one), None);
+    put(&namespace, (7, &one));
     turn(&namespace, Some((7, &one)), None);
     let before = list(&namespace, &["-j"]);
-    let transaction = stage(&other, 7, &BTreeSet::new(), None);
+    let transaction = stage(&other, 7, &BTreeSet::new());
     let refused = namespace.nft(&["-j", "-f", "-"], &transaction.to_json());
     let refusal = Refusal::read(&refused.unwrap_err(), &transaction);
     assert_eq!(refusal.cause, Cause::Conflict);
@@ -162,8 +158,8 @@ fn the_deepest_jumps_fit_into_a_trial() {
     };
     let deepest = validate(&ladder(JUMP_DEPTH_MAX), &Feeds::default()).unwrap();
     validate(&ladder(JUMP_DEPTH_MAX + 1), &Feeds::default()).unwrap_err();
-    put(&namespace, (1, &deepest), None);
-    put(&namespace, (2, &deepest), MINUTE);
+    put(&namespace, (1, &deepest));
+    put(&namespace, (2, &deepest));
     turn(&namespace, Some((1, &deepest)), Some((2, &deepest)));
     let installed = lift_installed(&list(&namespace, &["-j"])).unwrap();
     assert_installed(0, &installed, Some((1, &deepest)), Some((2, &deepest)));
@@ -227,7 +223,7 @@ fn the_longest_names_fit() {
     });
     let ruleset: Ruleset = validate(&draft, &Feeds::default()).unwrap();
     let last = Number::MAX;
-    put(&namespace, (last, &ruleset), MINUTE);
+    put(&namespace, (last, &ruleset));
     turn(&namespace, None, Some((last, &ruleset)));
     let installed = lift_installed(&list(&namespace, &["-j"])).unwrap();
     assert_installed(0, &installed, None, Some((last, &ruleset)));

@@ -1,8 +1,9 @@
-//! The base chains that lead packets to staged generations, as the layout of the table says, in
-//! nft's JSON. What portreeve itself sends goes past nft; this is the second opinion.
+//! The base chains that lead packets to staged generations, what these lead to, and the record of
+//! arrivals, as the layout of the table says, in nft's JSON. What portreeve itself sends goes past nft; this is the second opinion.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use portreeve_model::address::Family;
 use portreeve_model::draft::Draft;
 use portreeve_model::draft::{AddressOperand, Test};
 use portreeve_model::names::Name;
@@ -17,14 +18,21 @@ use serde_json::{Value, json};
 /// A generation: its number and what it says.
 pub(crate) type Generation<'a> = (Number, &'a Ruleset);
 
-/// The base chains, and the set of the trial with its elements.
+/// The base chains and the entry chains, and for a trial its set with the elements and its record
+/// of arrivals.
 pub(crate) fn switch(
     confirmed: Option<Generation<'_>>,
     trial: Option<Generation<'_>>,
 ) -> Vec<Value> {
     let (for_good, on_trial) = (entries(confirmed), entries(trial));
     let mut objects = Vec::new();
+    for (number, ruleset) in [confirmed, trial].into_iter().flatten() {
+        for (chain, policy) in entries(Some((number, ruleset))).into_values() {
+            objects.extend(entry_chain(number, &chain, policy));
+        }
+    }
     if let Some((number, _)) = trial {
+        objects.extend(record_of_arrivals(number));
         let element = |family| json!({"elem": {"val": family, "timeout": 60}});
         let elements = ["ipv4", "ipv6"].map(element);
         objects.push(json!({"set": {"family": "inet", "table": TABLE,
@@ -57,6 +65,52 @@ pub(crate) fn switch(
         if let (Some((number, _)), Some((chain, _))) = (confirmed, entry) {
             objects.push(rule(&name, &[goto(&layout::entry_chain(number, chain))]));
         }
+    }
+    objects
+}
+
+/// The chain by which packets enter a generation.
+fn entry_chain(number: Number, chain: &Name, policy: ChainPolicy) -> [Value; 3] {
+    let name = layout::entry_chain(number, chain);
+    let jump = json!({"jump": {"target": layout::chain(number, chain)}});
+    let policy = match policy {
+        ChainPolicy::Accept => json!({"accept": null}),
+        ChainPolicy::Drop => json!({"drop": null}),
+    };
+    [
+        json!({"chain": {"family": "inet", "table": TABLE, "name": name}}),
+        rule(&name, &[jump]),
+        rule(&name, &[policy]),
+    ]
+}
+
+/// The chain and the sets that remember who opened a TCP connection during the trial.
+fn record_of_arrivals(number: Number) -> Vec<Value> {
+    let chain = layout::arrivals_chain(number);
+    let mut objects = vec![json!({"chain": {"family": "inet", "table": TABLE, "name": chain}})];
+    for family in Family::BOTH {
+        let (set, ip) = (layout::arrivals_set(number, family), family.keyword());
+        let address = format!("{}_addr", family.nfproto());
+        let kind = [&address, "inet_service", &address, "inet_service"];
+        objects.push(
+            json!({"set": {"family": "inet", "table": TABLE, "name": set, "type": kind,
+            "flags": ["timeout"], "size": 65_535, "timeout": 60}}),
+        );
+        let field = |protocol, field| json!({"payload": {"protocol": protocol, "field": field}});
+        let key = [
+            field(ip, "saddr"),
+            field("tcp", "sport"),
+            field(ip, "daddr"),
+            field("tcp", "dport"),
+        ];
+        let flags = json!({"&": [field("tcp", "flags"), ["fin", "syn", "rst", "ack"]]});
+        let interface = json!({"meta": {"key": "iifname"}});
+        let parts = [
+            json!({"match": {"op": "!=", "left": interface, "right": "lo"}}),
+            json!({"match": {"op": "==", "left": flags, "right": "syn"}}),
+            json!({"set": {"op": "add", "elem": {"concat": key}, "set": format!("@{set}")}}),
+        ];
+        objects.push(rule(&chain, &parts));
     }
     objects
 }

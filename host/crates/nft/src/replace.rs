@@ -8,7 +8,8 @@
 
 use std::collections::BTreeSet;
 
-use portreeve_model::ruleset::Ruleset;
+use portreeve_model::names::Name;
+use portreeve_model::ruleset::{Base, Ruleset};
 
 use crate::layout::{self, Number};
 use crate::stage::stage;
@@ -23,20 +24,34 @@ pub fn replace(ruleset: &Ruleset, number: Number) -> Transaction {
     // Added first, because nothing can be deleted that is not there.
     transaction.push(Subject::Table, &words::add(words::table()));
     transaction.push(Subject::Table, &words::delete(words::table()));
-    transaction.append(stage(ruleset, number, &BTreeSet::new(), None));
+    transaction.append(stage(ruleset, number, &BTreeSet::new()));
     for chain in ruleset.chains() {
         let Some(base) = chain.base() else {
             continue;
         };
-        let name = layout::base_chain(base.hook, base.priority);
-        let subject = Subject::Chain(chain.name().clone());
-        let goto = words::goto(layout::entry_chain(number, chain.name()));
-        let rule = words::rule(&name, None, vec![goto]);
-        transaction.push(
-            subject.clone(),
-            &words::add(words::chain(&name, Some(base))),
-        );
-        transaction.push(subject, &words::add(rule));
+        push_entry(&mut transaction, number, chain.name(), base);
     }
     transaction
+}
+
+/// The base chain, and what it leads to: the generation's chain, then its chain policy.
+fn push_entry(transaction: &mut Transaction, number: Number, chain: &Name, base: Base) {
+    let rule = |chain: &str, part| words::add(words::rule(chain, None, vec![part]));
+    let entry = layout::entry_chain(number, chain);
+    let jump = words::jump(layout::chain(number, chain));
+    let policy = words::chain_policy(base.policy);
+    for command in [
+        words::create(words::chain(&entry, None)),
+        rule(&entry, jump),
+        rule(&entry, policy),
+    ] {
+        transaction.push(Subject::ChainPolicy(chain.clone()), &command);
+    }
+    let name = layout::base_chain(base.hook, base.priority);
+    for command in [
+        words::add(words::chain(&name, Some(base))),
+        rule(&name, words::goto(entry)),
+    ] {
+        transaction.push(Subject::Chain(chain.clone()), &command);
+    }
 }

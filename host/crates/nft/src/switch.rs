@@ -1,12 +1,15 @@
 //! Which generation packets meet: read from the kernel's table, and changed in one batch.
 //!
 //! The base chains of `inet portreeve` are the switch; [`crate::layout`] shows how they look.
-//! Everything here is decided from what the kernel listed a moment before, and what a batch leads
-//! to must have been staged ([`crate::stage`]): otherwise the kernel refuses all of it.
+//! Everything here is decided from what the kernel listed a moment before, and the generation that
+//! a batch leads to must have been staged ([`crate::stage`]): otherwise the kernel refuses all of
+//! it. The entry chains, and the record of arrivals of a trial, come with the batch: they are few
+//! and small whatever the generation holds.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use portreeve_model::address::Family;
 use portreeve_model::draft::Base;
 use portreeve_model::names::Name;
 use portreeve_model::packet::Hook;
@@ -218,8 +221,22 @@ pub fn put_on_trial(
 ) -> Batch {
     let mut batch = Batch::new();
     batch.add_trial(&layout::trial_set(candidate.number), within);
+    record_arrivals(&mut batch, candidate.number, within);
     lead(&mut batch, objects, confirmed, Some(candidate));
     batch
+}
+
+/// Makes the chain and the sets that remember who opened a TCP connection during the trial.
+fn record_arrivals(batch: &mut Batch, number: Number, within: Duration) {
+    let sets = Family::BOTH.map(|family| (family, layout::arrivals_set(number, family)));
+    let chain = layout::arrivals_chain(number);
+    for (family, set) in &sets {
+        batch.add_record(set, *family, within);
+    }
+    batch.add_chain(&chain, None);
+    for (family, set) in &sets {
+        batch.add_arrival_rule(&chain, *family, set);
+    }
 }
 
 /// Leads packets to `candidate` for good, if its trial still runs; otherwise the kernel refuses.
@@ -257,8 +274,13 @@ struct Wanted {
     leads: Vec<(Option<String>, Lead)>,
 }
 
-/// Rewrites the base chains.
+/// Rewrites the base chains, and makes the entry chains that they lead to.
 fn lead(batch: &mut Batch, objects: &Objects, confirmed: Option<&Side>, trial: Option<&Side>) {
+    for side in [confirmed, trial].into_iter().flatten() {
+        for entry in &side.entries {
+            add_entry(batch, objects, side.number, entry);
+        }
+    }
     let wanted = wanted(confirmed, trial);
     for (chain, base) in objects
         .chains
@@ -281,6 +303,27 @@ fn lead(batch: &mut Batch, objects: &Objects, confirmed: Option<&Side>, trial: O
             batch.add_rule(name, only_while.as_deref(), verdict);
         }
     }
+}
+
+/// Makes the chain by which packets enter generation `number`, unless it is there.
+fn add_entry(batch: &mut Batch, objects: &Objects, number: Number, wanted: &Entry) {
+    let name = layout::entry_chain(number, &wanted.chain);
+    let there = entry(objects, &base_chain(wanted.base), &Lead::Goto(name.clone()));
+    if there.is_some_and(|(_, entry)| entry == *wanted) {
+        return;
+    }
+    // What else a chain of this name says is not ours.
+    if objects.chains.iter().any(|chain| chain.name == name) {
+        batch.flush_chain(&name);
+    }
+    batch.add_chain(&name, None);
+    let policy = match wanted.base.policy {
+        ChainPolicy::Accept => Lead::Accept,
+        ChainPolicy::Drop => Lead::Drop,
+    };
+    let jump = Lead::Jump(layout::chain(number, &wanted.chain));
+    batch.add_rule(&name, None, &jump);
+    batch.add_rule(&name, None, &policy);
 }
 
 /// The base chains that lead to `trial` while it runs, and to `confirmed` otherwise.
@@ -574,6 +617,37 @@ mod tests {
             About::DeleteSet("trial40".to_owned()),
         ];
         assert_eq!(about, expected);
+    }
+
+    /// Losing this, a switch would lead to chains that are not there, or write to the ones that
+    /// packets meet.
+    #[test]
+    fn the_switch_makes_the_entry_chains_that_are_not_there() {
+        let objects = on_trial();
+        let standing = Standing::read(&objects).expect("is a switch of ours");
+        let candidate = standing.trial.expect("42 is on trial");
+        let made = |objects: &Objects| {
+            let batch = lead_to(objects, &candidate);
+            let about = (0..batch.len()).filter_map(|at| batch.about(at));
+            let about = about.map(About::to_string);
+            about.filter(|it| it.contains("`e4")).collect::<Vec<_>>()
+        };
+        assert!(made(&objects).is_empty());
+
+        let mut without = objects.clone();
+        without.chains.retain(|chain| chain.name != "e42_out");
+        without.rules.retain(|rule| rule.chain != "e42_out");
+        let added = [
+            "to add chain `e42_out`",
+            "to add a rule to chain `e42_out`",
+            "to add a rule to chain `e42_out`",
+        ];
+        assert_eq!(made(&without), added);
+
+        let mut strange = objects;
+        strange.rules[4] = foreign("e42_out");
+        let rewritten = [&["to empty chain `e42_out`"], &added[..]].concat();
+        assert_eq!(made(&strange), rewritten);
     }
 
     #[test]

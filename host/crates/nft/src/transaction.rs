@@ -37,10 +37,8 @@ pub enum Subject {
         /// Its label.
         label: Text,
     },
-    /// The chain policy of a chain of this name, which holds during a trial.
+    /// The chain policy of a chain of this name, as a rule.
     ChainPolicy(Name),
-    /// The record of who connects during a trial.
-    Arrivals,
 }
 
 const HEAD: &str = "{\"nftables\":[";
@@ -139,7 +137,6 @@ impl fmt::Display for Subject {
             Self::Chain(name) => write!(f, "chain `{name}`"),
             Self::Rule { chain, label } => write!(f, "rule `{label}` in chain `{chain}`"),
             Self::ChainPolicy(chain) => write!(f, "chain policy of chain `{chain}`"),
-            Self::Arrivals => f.write_str("record of arrivals"),
         }
     }
 }

@@ -72,22 +72,6 @@ pub(crate) fn set(name: &str, family: Family) -> Object {
     }))
 }
 
-/// A set that rules write connections to: source address and port, destination address and port.
-pub(crate) fn connections(name: &str, family: Family, size: u32, seconds: u32) -> Object {
-    let (address, port) = (address_type(family), SetType::InetService);
-    NfListObject::Set(Box::new(SetWord {
-        family: NfFamily::INet,
-        table: TABLE.into(),
-        name: owned(name),
-        set_type: SetTypeValue::Concatenated(vec![address, port, address, port].into()),
-        // `dynamic`, which nft 1.0.6 does not know in JSON, the kernel adds by itself.
-        flags: Some(HashSet::from([SetFlag::Timeout])),
-        size: Some(size),
-        timeout: Some(seconds),
-        ..SetWord::default()
-    }))
-}
-
 const fn address_type(family: Family) -> SetType {
     match family {
         Family::Ip => SetType::Ipv4Addr,
@@ -164,6 +148,9 @@ fn header(protocol: &'static str, field: &'static str) -> NamedExpression<'stati
     }))
 }
 
+// The parts of the rule that records arrivals. The switch sends it past nft
+// ([`crate::netlink::Batch::add_arrival_rule`]); with these words nft lists it.
+
 /// Packets that this machine did not send to itself.
 pub(crate) fn from_outside() -> Part {
     let loopback = InterfaceName::new("lo").expect("is an interface name");
@@ -184,7 +171,7 @@ pub(crate) fn opens_connection() -> Part {
     is(false, Expression::BinaryOperation(Box::new(found)), syn)
 }
 
-/// Writes the packet's TCP connection to a set made by [`connections`].
+/// Writes the packet's TCP connection to a set of connections.
 pub(crate) fn remember_connection(family: Family, set: &str) -> Part {
     let connection = [
         Field::Saddr(family),

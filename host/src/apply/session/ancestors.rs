@@ -10,11 +10,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use procfs::net::{TcpNetEntry, TcpState};
+use procfs::ProcResult;
 use procfs::process::Process;
-use procfs::{ProcError, ProcResult};
 
 use super::Connection;
+use crate::apply::sockets::{self, Socket};
 
 /// Processes above us that are looked at. Ours: a login, sudo and nested scripts make ten.
 const ANCESTORS_MAX: usize = 256;
@@ -150,17 +150,10 @@ fn inode(target: &Path) -> Option<u64> {
 
 /// The established TCP connections of our network namespace, by the inode of their socket.
 fn established() -> ProcResult<BTreeMap<u64, Connection>> {
-    let tcp = procfs::net::tcp()?;
-    let tcp6 = match procfs::net::tcp6() {
-        // The kernel was started without IPv6.
-        Err(ProcError::NotFound(_)) => Vec::new(),
-        sockets => sockets?,
-    };
-    let entry = |socket: TcpNetEntry| {
-        let connection = Connection::new(socket.remote_address, socket.local_address);
-        (socket.state == TcpState::Established).then_some((socket.inode, connection))
-    };
-    Ok(tcp.into_iter().chain(tcp6).filter_map(entry).collect())
+    let sockets = sockets::tcp()?;
+    let established = sockets.iter().filter(|socket| socket.is_established);
+    let entry = |socket: &Socket| (socket.inode, Connection::new(socket.remote, socket.local));
+    Ok(established.map(entry).collect())
 }
 
 impl Ancestor {

@@ -9,7 +9,7 @@ use super::Paint;
 use crate::apply::generation::{ConfirmedBy, Origin, Record};
 use crate::apply::store::{Ended, Entry, StoreError};
 use crate::apply::trial::{BUILT_IN, Situation};
-use crate::apply::{Booted, MachineState, OnTrial, RolledBack, with_causes};
+use crate::apply::{Booted, Found, MachineState, OnTrial, RolledBack, with_causes};
 use crate::observe::{ObserveError, Observed};
 use crate::report::Status;
 
@@ -68,12 +68,15 @@ pub(super) fn booted(booted: &Booted, paint: &Paint) -> String {
     }
     match &booted.record {
         Some(record) => {
-            let passed_over = if booted.damaged.is_empty() {
-                ""
-            } else {
-                ", the newest that can be read"
+            let how = match booted.found {
+                Found::Nothing if booted.damaged.is_empty() => String::new(),
+                Found::Nothing => ", the newest that can be read".to_owned(),
+                Found::InForce => ", which was in force already".to_owned(),
+                Found::OnTrial(number) => {
+                    format!(" is confirmed; generation {number} is on trial, and goes on")
+                }
             };
-            let _ = writeln!(out, "booted    generation {}{passed_over}", record.number);
+            let _ = writeln!(out, "booted    generation {}{how}", record.number);
             out.push_str(&source(record));
         }
         None if booted.damaged.is_empty() => {

@@ -100,16 +100,17 @@ impl Bench {
     }
 
     fn portreeve(&self, words: &[&str]) -> Contender<'static> {
-        let (state, config) = (self.path("state"), self.config());
-        let (state, config) = (state.to_string_lossy(), config.to_string_lossy());
-        let options = ["--state-dir", &state, "--config", &config].map(str::to_owned);
+        let options = [
+            ("--config", self.config()),
+            ("--state-dir", self.path("state")),
+            ("--cache-dir", self.path("cache")),
+            // What logins are told of a trial is not for the users of this machine.
+            ("--motd-dir", self.path("motd")),
+        ];
+        let options = options.map(|(option, path)| [option.to_owned(), path.display().to_string()]);
         let words = words.iter().map(|word| (*word).to_owned());
-        Contender::new(
-            [self.portreeve.clone()]
-                .into_iter()
-                .chain(options)
-                .chain(words),
-        )
+        let program = [self.portreeve.clone()].into_iter();
+        Contender::new(program.chain(options.into_iter().flatten()).chain(words))
     }
 
     /// `plan`, `apply` and trials with the built-in policy and ranges, beside nft with the same
@@ -174,7 +175,12 @@ impl Bench {
             .map(|_| contender.run())
             .collect::<Result<_>>()?;
         let figure = |what: &str, measured, bar, unit| {
-            Figure::new(format!("plan, {prefixes} prefixes, {what}"), measured, bar, unit)
+            Figure::new(
+                format!("plan, {prefixes} prefixes, {what}"),
+                measured,
+                bar,
+                unit,
+            )
         };
         Ok(vec![
             figure(

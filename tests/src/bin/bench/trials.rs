@@ -49,10 +49,18 @@ pub(crate) fn trials(bench: &Bench, nft: &Contender<'_>) -> io::Result<Vec<Figur
         Figure::new(format!("{what}, CPU ÷ nft -f"), paired.ratio(), bar, "×")
     };
     Ok(vec![
-        figure("apply --no-wait, without the watcher it leaves", &begun, 2.0),
+        figure(
+            "apply --no-wait, without the watcher it leaves",
+            &begun,
+            2.0,
+        ),
         figure("confirm", &confirmed, 1.0),
         figure("rollback of a trial", &taken_back, 1.0),
-        figure("apply, with its watcher until a lapse after 1 s", &lapsed, 2.0),
+        figure(
+            "apply, with its watcher until a lapse after 1 s",
+            &lapsed,
+            2.0,
+        ),
     ])
 }
 

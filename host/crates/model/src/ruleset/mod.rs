@@ -2,8 +2,8 @@
 //!
 //! Only [`crate::validate::validate`] makes one, in one canonical form: sets are sorted by name,
 //! base chains by hook and priority, regular chains by name, the matches of a rule by field;
-//! nothing is said that follows from something else, or that no packet can meet. So `==` compares what the kernel would do,
-//! and a rule set read back from the kernel can be compared with the one that was sent.
+//! nothing is said that follows from something else, or that no packet can meet. So `==` compares
+//! what the kernel would do, and a rule set read back from it can be compared with the one sent.
 
 pub mod text;
 

@@ -18,15 +18,14 @@ use portreeve_model::address::Family;
 use super::attributes::Writer;
 use super::expressions::{expression, load_meta};
 use super::numbers::{
-    IPPROTO_TCP, NFPROTO_IPV4, NFPROTO_IPV6, NFT_BITWISE_BOOL, NFT_CMP_EQ, NFT_CMP_NEQ,
-    NFT_DYNSET_OP_ADD, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_NFPROTO,
-    NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1, NFT_REG32_00,
-    NFT_SET_EVAL, NFT_SET_TIMEOUT, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK,
-    NFTA_BITWISE_OP, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP,
-    NFTA_CMP_SREG, NFTA_DATA_VALUE, NFTA_DYNSET_OP, NFTA_DYNSET_SET_NAME, NFTA_DYNSET_SREG_KEY,
-    NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET, NFTA_SET_DESC,
-    NFTA_SET_DESC_SIZE, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE,
-    NFTA_SET_TIMEOUT, NFTA_SET_USERDATA,
+    IPPROTO_TCP, NFT_BITWISE_BOOL, NFT_CMP_EQ, NFT_CMP_NEQ, NFT_DYNSET_OP_ADD, NFT_META_IIFNAME,
+    NFT_META_L4PROTO, NFT_META_NFPROTO, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER,
+    NFT_REG_1, NFT_REG32_00, NFT_SET_EVAL, NFT_SET_TIMEOUT, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN,
+    NFTA_BITWISE_MASK, NFTA_BITWISE_OP, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA,
+    NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_DATA_VALUE, NFTA_DYNSET_OP, NFTA_DYNSET_SET_NAME,
+    NFTA_DYNSET_SREG_KEY, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN,
+    NFTA_PAYLOAD_OFFSET, NFTA_SET_DESC, NFTA_SET_DESC_SIZE, NFTA_SET_FLAGS, NFTA_SET_ID,
+    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA,
 };
 
 /// Connections that the record has room for. Ours: a flood fills it and no more; the connections
@@ -39,9 +38,15 @@ const WORD_BYTES: u32 = 4;
 /// The loopback interface, as long as the kernel's names of interfaces are.
 const LOOPBACK: [u8; 16] = *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// Where the flags are in TCP's header, of those `fin`, `syn`, `rst` and `ack`, and `syn` alone.
+/// nft's numbers for the types of the parts of a key.
+const IPV4_ADDR: u32 = 7;
+const IPV6_ADDR: u32 = 8;
+const INET_SERVICE: u32 = 13;
+
+/// The flags in TCP's header that tell the first packet of a connection from the others: fin,
+/// syn, rst and ack.
 const FLAGS: Payload = transport(13, 1);
-const HANDSHAKE_FLAGS: u8 = 0x01 | SYN | 0x04 | 0x10;
+const HANDSHAKE: u8 = 0x01 | SYN | 0x04 | 0x10;
 const SYN: u8 = 0x02;
 
 /// Bytes of a packet.
@@ -50,8 +55,14 @@ struct Payload {
     header: u32,
     offset: u32,
     length: u32,
-    /// nft's number for the type of what is there.
-    kind: u32,
+}
+
+const fn network(offset: u32, length: u32) -> Payload {
+    Payload {
+        header: NFT_PAYLOAD_NETWORK_HEADER,
+        offset,
+        length,
+    }
 }
 
 const fn transport(offset: u32, length: u32) -> Payload {
@@ -59,35 +70,32 @@ const fn transport(offset: u32, length: u32) -> Payload {
         header: NFT_PAYLOAD_TRANSPORT_HEADER,
         offset,
         length,
-        kind: 13,
     }
 }
 
-const fn network(offset: u32, length: u32, kind: u32) -> Payload {
-    Payload {
-        header: NFT_PAYLOAD_NETWORK_HEADER,
-        offset,
-        length,
-        kind,
+impl Payload {
+    const fn words(self) -> u32 {
+        self.length.div_ceil(WORD_BYTES)
     }
 }
 
-/// What a connection is known by: source address and port, destination address and port.
-const fn key(family: Family) -> [Payload; 4] {
-    let (source_port, destination_port) = (transport(0, 2), transport(2, 2));
+/// What a connection is known by, and the types of it: source address and port, destination
+/// address and port.
+fn key(family: Family) -> [(Payload, u32); 4] {
     let [source, destination] = match family {
-        Family::Ip => [network(12, 4, 7), network(16, 4, 7)],
-        Family::Ip6 => [network(8, 16, 8), network(24, 16, 8)],
+        Family::Ip => [(network(12, 4), IPV4_ADDR), (network(16, 4), IPV4_ADDR)],
+        Family::Ip6 => [(network(8, 16), IPV6_ADDR), (network(24, 16), IPV6_ADDR)],
     };
-    [source, source_port, destination, destination_port]
+    let port = |offset| (transport(offset, 2), INET_SERVICE);
+    [source, port(0), destination, port(2)]
 }
 
 /// Writes what follows the names of the table and the set. The kernel adds connections to it for
 /// as long as `timeout` each.
 pub(super) fn write_set(out: &mut Writer, id: u32, family: Family, timeout: Duration) {
     // nft's types of keys with several parts have six bits for each.
-    let kind = |kinds, part: Payload| kinds << 6 | part.kind;
-    let words = key(family).map(|part| part.length.div_ceil(WORD_BYTES));
+    let kind = |kinds, (_, kind)| kinds << 6 | kind;
+    let words = key(family).map(|(from, _)| from.words());
     out.u32(NFTA_SET_FLAGS, NFT_SET_EVAL | NFT_SET_TIMEOUT)
         .u32(NFTA_SET_KEY_TYPE, key(family).into_iter().fold(0, kind))
         .u32(NFTA_SET_KEY_LEN, words.iter().sum::<u32>() * WORD_BYTES)
@@ -119,17 +127,14 @@ pub(super) fn write_rule(list: &mut Writer, family: Family, set: &str) {
     load_meta(list, NFT_META_L4PROTO);
     compare(list, NFT_CMP_EQ, &[IPPROTO_TCP]);
     load(list, FLAGS, NFT_REG_1);
-    mask(list, HANDSHAKE_FLAGS);
+    mask(list, HANDSHAKE);
     compare(list, NFT_CMP_EQ, &[SYN]);
     load_meta(list, NFT_META_NFPROTO);
-    compare(list, NFT_CMP_EQ, &[match family {
-        Family::Ip => NFPROTO_IPV4,
-        Family::Ip6 => NFPROTO_IPV6,
-    }]);
+    compare(list, NFT_CMP_EQ, &[family.number()]);
     let mut word = 0;
-    for part in key(family) {
-        load(list, part, register(word));
-        word += part.length.div_ceil(WORD_BYTES);
+    for (from, _) in key(family) {
+        load(list, from, register(word));
+        word += from.words();
     }
     expression(list, "dynset", |data| {
         data.u32(NFTA_DYNSET_SREG_KEY, NFT_REG_1)
