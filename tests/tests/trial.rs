@@ -134,8 +134,9 @@ fn the_battery_sees_the_kernel_end_a_trial_to_the_tick() {
 /// What the battery finds when portreeve does this wrong; nothing happens to the machine.
 #[track_caller]
 fn is_called_bad(sabotage: Sabotage, faults: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let programs = sabotage.of(&programs(), folder.path()).unwrap();
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let programs = sabotage.of(&programs(), folder.path());
+    let programs = programs.expect("a script can be written");
     let verdict = battery::run(&programs, Trouble::Wait).expect("the machine works");
     let table = battery::table(std::slice::from_ref(&verdict));
     eprint!("{table}");

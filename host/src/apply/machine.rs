@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use portreeve_model::ruleset::Ruleset;
 use portreeve_nft::layout::{self, Number};
-use portreeve_nft::netlink::Objects;
+use portreeve_nft::netlink::{Batch, Objects};
 use portreeve_nft::switch::{self, Side, Standing};
 use portreeve_nft::{lift, replace, stage};
 
@@ -33,12 +34,14 @@ pub(super) struct Machine<'a> {
     pub(super) lock: Lock,
     /// The time of the request, in seconds since 1970, UTC.
     pub(super) now: u64,
+    /// What stood in the table when it was last looked at, unless we have changed it since.
+    pub(super) seen: Option<Rc<Objects>>,
 }
 
 /// What the kernel and the disk hold at one moment.
 #[derive(Debug)]
 pub(super) struct View {
-    objects: Objects,
+    objects: Rc<Objects>,
     /// How long the trial still runs, if one does.
     pub(super) left: Option<Duration>,
     pub(super) shelf: Shelf,
@@ -65,7 +68,16 @@ impl View {
         state_dir: &StateDir,
         shelf: Shelf,
     ) -> Result<Self, ApplyError> {
-        let objects = kernel.objects()?;
+        let objects = Rc::new(kernel.objects()?);
+        Self::over(objects, kernel, state_dir, shelf)
+    }
+
+    fn over(
+        objects: Rc<Objects>,
+        kernel: &mut Kernel,
+        state_dir: &StateDir,
+        shelf: Shelf,
+    ) -> Result<Self, ApplyError> {
         let standing = Standing::read(&objects).ok();
         let trial = standing
             .as_ref()
@@ -122,13 +134,28 @@ impl Machine<'_> {
     /// When one of them does not tell.
     pub(super) fn look(&mut self) -> Result<View, ApplyError> {
         let shelf = self.state_dir.load(&self.lock)?;
-        View::of(&mut self.kernel, self.state_dir, shelf)
+        self.view(shelf)
+    }
+
+    fn view(&mut self, shelf: Shelf) -> Result<View, ApplyError> {
+        let objects = self.objects()?;
+        View::over(objects, &mut self.kernel, self.state_dir, shelf)
+    }
+
+    /// What stands in the table.
+    fn objects(&mut self) -> Result<Rc<Objects>, ApplyError> {
+        if let Some(seen) = &self.seen {
+            return Ok(Rc::clone(seen));
+        }
+        let objects = Rc::new(self.kernel.objects()?);
+        self.seen = Some(Rc::clone(&objects));
+        Ok(objects)
     }
 
     /// How things stand now that something was done, or not.
     pub(super) fn found(&mut self) -> MachineState {
         let shelf = self.state_dir.look().map_err(ApplyError::from);
-        let view = shelf.and_then(|shelf| View::of(&mut self.kernel, self.state_dir, shelf));
+        let view = shelf.and_then(|shelf| self.view(shelf));
         view.map_or(MachineState::Unknown, |view| MachineState::of(&view))
     }
 
@@ -175,6 +202,7 @@ impl Machine<'_> {
             Step::Switch(switch) => self.switch(switch, made)?,
             Step::Replace(number) => {
                 let ruleset = self.ruleset(number, made)?;
+                self.seen = None;
                 send(&replace(&ruleset, number))?;
             }
             Step::Unstage(_) => self.sweep()?,
@@ -188,9 +216,10 @@ impl Machine<'_> {
 
     fn stage(&mut self, number: Number, made: Option<&Made<'_>>) -> Result<(), ApplyError> {
         let ruleset = self.ruleset(number, made)?;
-        let objects = self.kernel.objects()?;
+        let objects = self.objects()?;
         let is_first = objects.chains.iter().all(|chain| chain.base.is_none());
-        let present: BTreeSet<_> = objects.sets.into_iter().map(|set| set.name).collect();
+        let present: BTreeSet<_> = objects.sets.iter().map(|set| set.name.clone()).collect();
+        self.seen = None;
         send(&stage(&ruleset, number, &present))?;
         if is_first {
             // What conntrack does not take it picks up by itself, or has no use for.
@@ -198,7 +227,7 @@ impl Machine<'_> {
         }
         // nft said that the kernel took it. That all of it is there is seen before any packet
         // meets it.
-        let staged = self.kernel.objects()?;
+        let staged = self.objects()?;
         match switch::missing(&staged, number, &ruleset) {
             None => Ok(()),
             Some(what) => Err(ApplyError::Missing { number, what }),
@@ -206,7 +235,7 @@ impl Machine<'_> {
     }
 
     fn switch(&mut self, switch: Switch, made: Option<&Made<'_>>) -> Result<(), ApplyError> {
-        let objects = self.kernel.objects()?;
+        let objects = self.objects()?;
         let standing = Standing::read(&objects).unwrap_or_default();
         let batch = match switch {
             Switch::Trial(number) => {
@@ -229,16 +258,21 @@ impl Machine<'_> {
             },
             Switch::Nothing => switch::lead_nowhere(&objects),
         };
-        self.kernel.commit(&batch)?;
-        Ok(())
+        self.commit(&batch)
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), ApplyError> {
+        self.seen = None;
+        Ok(self.kernel.commit(batch)?)
     }
 
     fn sweep(&mut self) -> Result<(), ApplyError> {
-        let batch = switch::sweep(&self.kernel.objects()?);
-        if !batch.is_empty() {
-            self.kernel.commit(&batch)?;
+        let batch = switch::sweep(&*self.objects()?);
+        if batch.is_empty() {
+            Ok(())
+        } else {
+            self.commit(&batch)
         }
-        Ok(())
     }
 
     /// The rule set of a generation: the one in hand, one on disk, or the one we carry.

@@ -147,6 +147,7 @@ fn run<T>(
         kernel: Kernel::open().map_err(|error| unchanged(error.into()))?,
         lock,
         now: seconds(request.now),
+        seen: None,
     };
     let view = machine.look().map_err(unchanged)?;
     let acted = act(&mut machine, view);

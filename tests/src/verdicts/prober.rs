@@ -19,11 +19,11 @@ use super::processors;
 /// Time between two probes of one class: 2,000 in a second.
 pub(super) const TICK: Duration = Duration::from_micros(500);
 
-/// The same, where each tick has a burst of [`BURST`] probes more: 200,000 in a second.
-pub(super) const BURST_TICK: Duration = Duration::from_millis(1);
+/// The same, where each tick has a burst of probes as well.
+const BURST_TICK: Duration = Duration::from_millis(1);
 
-/// How many they are.
-pub(super) const BURST: u16 = 200;
+/// How many these are: 200,000 in a second.
+const BURST_PROBES: u16 = 200;
 
 /// A prober that is later than this leaves probes out, and sends fewer than it should.
 const LATE: Duration = Duration::from_millis(100);
@@ -111,7 +111,7 @@ impl Work {
         processors::stay_on(self.processor)?;
         processors::before_all_others();
         let tick = if self.with_bursts { BURST_TICK } else { TICK };
-        let burst = if self.with_bursts { BURST } else { 0 };
+        let burst = if self.with_bursts { BURST_PROBES } else { 0 };
         let burst: Vec<_> = self.sources.burst(burst).map(|one| one.frame()).collect();
         let start = Instant::now();
         let mut ticks = Vec::new();
