@@ -298,6 +298,18 @@ fn with_elements(count: u32) -> Ruleset {
         family: Family::Ip,
         expression: vec![SetNode::Feed("large".to_owned())],
     });
+    let named = draft::Test::Saddr(Family::Ip, draft::AddressOperand::Set("large".to_owned()));
+    let base = draft.chains.iter_mut().find(|chain| chain.base.is_some());
+    base.expect("some chain sees packets")
+        .rules
+        .push(draft::Rule {
+            label: "large".to_owned(),
+            matches: vec![draft::Match {
+                negated: false,
+                test: named,
+            }],
+            statements: vec![draft::Statement::Accept],
+        });
     validate(&draft, &Feeds::from_iter([("large".to_owned(), feed)])).expect("valid")
 }
 

@@ -418,12 +418,12 @@ fn staged(number: Number, ruleset: &Ruleset) -> Side {
 /// Generation 41 is confirmed, 42 on trial, and nft has made nothing but their own chains.
 fn put_on_trial(kernel: &mut Kernel, confirmed: &Ruleset, candidate: &Ruleset) -> Side {
     let confirmed = staged(41, confirmed);
-    let batch = switch::lead_to(&kernel.objects().unwrap(), &confirmed);
-    kernel.commit(&batch).unwrap();
+    let batch = switch::lead_to(&kernel.objects().expect("the kernel tells"), &confirmed);
+    kernel.commit(&batch).expect("the kernel takes it");
     let candidate = staged(42, candidate);
-    let objects = kernel.objects().unwrap();
+    let objects = kernel.objects().expect("the kernel tells");
     let batch = switch::put_on_trial(&objects, Some(&confirmed), &candidate, MINUTE);
-    kernel.commit(&batch).unwrap();
+    kernel.commit(&batch).expect("the kernel takes it");
     candidate
 }
 
@@ -528,9 +528,9 @@ fn a_whole_trial_is_listed_as_it_is_meant() {
 
 /// Opens a connection from this machine to itself, and says whether the record has it.
 fn is_recorded(kernel: &mut Kernel, address: IpAddr) -> bool {
-    let listener = TcpListener::bind((address, 0)).unwrap();
-    let there = listener.local_addr().unwrap();
-    let stream = TcpStream::connect(there).unwrap();
+    let listener = TcpListener::bind((address, 0)).expect("a port is free");
+    let there = listener.local_addr().expect("it has an address");
+    let stream = TcpStream::connect(there).expect("it listens");
     let half = |end: SocketAddr| {
         let mut bytes = match end.ip() {
             IpAddr::V4(ip) => ip.octets().to_vec(),
@@ -540,12 +540,16 @@ fn is_recorded(kernel: &mut Kernel, address: IpAddr) -> bool {
         bytes.extend([0, 0]);
         bytes
     };
-    let key = [half(stream.local_addr().unwrap()), half(there)].concat();
+    let key = [
+        half(stream.local_addr().expect("it has an address")),
+        half(there),
+    ]
+    .concat();
     let set = match address {
         IpAddr::V4(_) => "arrivals42_ip",
         IpAddr::V6(_) => "arrivals42_ip6",
     };
-    kernel.holds(set, &key).unwrap()
+    kernel.holds(set, &key).expect("the kernel tells")
 }
 
 /// Losing this, nobody could confirm, or whoever is on the machine already could do it without

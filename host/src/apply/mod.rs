@@ -1,7 +1,7 @@
 //! Changes what is in force: puts a plan on trial, confirms it, takes it back, loads it at boot.
 //!
 //! A trial is ended by the kernel itself ([`portreeve_nft::layout`]); no process of ours need
-//! live. What may be done when is decided in [`trial`], and done in [`machine`]. Whatever happens,
+//! live. What may be done when is decided in [`trial`], and done by `Machine`. Whatever happens,
 //! the caller learns what state the machine is in, as it was found afterwards.
 
 mod adopt;

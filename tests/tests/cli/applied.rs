@@ -223,7 +223,8 @@ fn apply_waits_until_what_was_confirmed_is_back() {
     );
     has_no_table(&namespace);
     run(&["rollback"]).succeeds(&["machine   rolled back to generation 1"]);
-    run(&["apply", "--no-wait", LONG]).succeeds(&["on trial", "then generation 1 again"]);
+    let short = ["apply", "--confirm-within", "1s"];
+    run(&short).fails(7, &["machine   rolled back to generation 1"]);
 
     // Somebody's own rule in our base chain is no better: nobody knows what packets meet.
     let rule = ["add", "rule", "inet", "portreeve", "input", "accept"];

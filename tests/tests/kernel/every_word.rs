@@ -16,7 +16,11 @@ type Parts = (Vec<Match>, Vec<Statement>);
 
 pub(crate) fn ruleset() -> Ruleset {
     let input = [matches(), statements()].concat();
-    let output = vec![yes(Test::Oifname(names(&["wg0"])))];
+    let empty = AddressOperand::Set("none".to_owned());
+    let output = vec![
+        yes(Test::Oifname(names(&["wg0"]))),
+        yes(Test::Saddr(Ip, empty)),
+    ];
     let draft = Draft {
         sets: vec![
             set(
