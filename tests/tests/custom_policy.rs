@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use portreeve_nft::lift_installed;
 use portreeve_tests::guests;
 use portreeve_tests::namespace::Namespace;
 use portreeve_tests::program::{Run, Subject, namespace};
@@ -65,11 +66,16 @@ fn an_honest_policy_is_compiled_once_and_applied() {
     assert_eq!(compiled.len(), 1, "{compiled:?}");
     assert!(compiled[0].0.ends_with(".cwasm"), "{compiled:?}");
 
-    let listed = namespace.nft(&["list", "ruleset"], "").unwrap();
+    let in_force = || {
+        let list = ["-n", "-j", "list", "table", "inet", "portreeve"];
+        let installed = lift_installed(&namespace.nft(&list, "").unwrap()).unwrap();
+        installed.confirmed.expect("a generation is confirmed")
+    };
+    let (number, ruleset) = in_force();
     let second = apply(&subject, &namespace);
     second.succeeds(&["machine   confirmed"]);
     assert_eq!(kept(&subject), compiled, "it was compiled again");
-    assert_eq!(namespace.nft(&["list", "ruleset"], "").unwrap(), listed);
+    assert_eq!(in_force(), (number + 1, ruleset));
 }
 
 #[test]

@@ -24,13 +24,9 @@ use super::numbers::{
     NFTA_BITWISE_MASK, NFTA_BITWISE_OP, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA,
     NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_DATA_VALUE, NFTA_DYNSET_OP, NFTA_DYNSET_SET_NAME,
     NFTA_DYNSET_SREG_KEY, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN,
-    NFTA_PAYLOAD_OFFSET, NFTA_SET_DESC, NFTA_SET_DESC_SIZE, NFTA_SET_FLAGS, NFTA_SET_ID,
-    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA,
+    NFTA_PAYLOAD_OFFSET, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE,
+    NFTA_SET_TIMEOUT, NFTA_SET_USERDATA,
 };
-
-/// Connections that the record has room for. Ours: a flood fills it and no more; the connections
-/// recorded before it stay.
-const CONNECTIONS_MAX: u32 = 65_535;
 
 /// Registers are numbered by words of this many bytes, and so long is the least part of a key.
 const WORD_BYTES: u32 = 4;
@@ -92,6 +88,10 @@ fn key(family: Family) -> [(Payload, u32); 4] {
 
 /// Writes what follows the names of the table and the set. The kernel adds connections to it for
 /// as long as `timeout` each.
+///
+/// No size is asked for, which nft would do. The kernel gives 65,535 to a set that rules add to
+/// (`nft_dynset_init`): a flood fills it and no more, and what was recorded before stays. For one
+/// that was asked for it clears two megabytes at once (`nft_rhash_init`).
 pub(super) fn write_set(out: &mut Writer, id: u32, family: Family, timeout: Duration) {
     // nft's types of keys with several parts have six bits for each.
     let kind = |kinds, (_, kind)| kinds << 6 | kind;
@@ -100,9 +100,6 @@ pub(super) fn write_set(out: &mut Writer, id: u32, family: Family, timeout: Dura
         .u32(NFTA_SET_KEY_TYPE, key(family).into_iter().fold(0, kind))
         .u32(NFTA_SET_KEY_LEN, words.iter().sum::<u32>() * WORD_BYTES)
         .u32(NFTA_SET_ID, id)
-        .nested(NFTA_SET_DESC, |description| {
-            description.u32(NFTA_SET_DESC_SIZE, CONNECTIONS_MAX);
-        })
         .u64(NFTA_SET_TIMEOUT, milliseconds(timeout))
         .bytes(NFTA_SET_USERDATA, &userdata());
 }

@@ -117,7 +117,8 @@ fn messages_are_those_of_nft() {
     ]);
 }
 
-/// What the record of arrivals is made of: `create set`, and the rule of [`super::record`].
+/// What the record of arrivals is made of: `create set`, less the size that nft asks for, and the
+/// rule of [`super::record`].
 #[cfg(target_endian = "little")]
 #[test]
 fn the_record_of_arrivals_is_that_of_nft() {
@@ -125,14 +126,14 @@ fn the_record_of_arrivals_is_that_of_nft() {
     check_messages([
         (
             sent(|batch| batch.add_record("arrivals42_ip", Family::Ip, minute)),
-            "84000000090a01060100000000000000120002006172726976616c7334325f6970000000080003000000\
-             003008000400001cd1cd080005000000001008000a00000000010c000980080001000000ffff0c000b00\
+            "78000000090a01060100000000000000120002006172726976616c7334325f6970000000080003000000\
+             003008000400001cd1cd080005000000001008000a00000000010c000b00\
              000000000000ea6014000d00000400000000030800040d0000000100",
         ),
         (
             sent(|batch| batch.add_record("arrivals42_ip6", Family::Ip6, minute)),
-            "84000000090a01060100000000000000130002006172726976616c7334325f6970360000080003000000\
-             0030080004000020d20d080005000000002808000a00000000010c000980080001000000ffff0c000b00\
+            "78000000090a01060100000000000000130002006172726976616c7334325f6970360000080003000000\
+             0030080004000020d20d080005000000002808000a00000000010c000b00\
              000000000000ea6014000d00000400000000030800040d0000000100",
         ),
         (
