@@ -2,7 +2,7 @@
 
 use portreeve_model::ruleset::Ruleset;
 use portreeve_nft::layout::Number;
-use portreeve_nft::{LiftError, lift_installed, lift_installed_terse};
+use portreeve_nft::{LiftError, Shape, lift_installed, lift_installed_terse};
 use thiserror::Error;
 
 use crate::apply::nft::{Listing, Nft, NftError};
@@ -66,19 +66,14 @@ pub fn compare(nft: &Nft, expected: &Expected<'_>) -> Result<Observed, ObserveEr
     let same = if elements {
         lift_installed(&listed).map(|live| {
             let is = |found: &Ruleset, expected: &Ruleset| found == expected;
-            is_side(live.confirmed.as_ref(), expected.confirmed, is)
-                && (live.trial.is_none() || is_side(live.trial.as_ref(), expected.trial, is))
+            is_confirmed(live.confirmed.as_ref(), expected.confirmed, is)
+                && is_trial(live.trial.as_ref(), expected.trial, is)
         })
     } else {
         lift_installed_terse(&listed).map(|live| {
-            is_side(
-                live.confirmed.as_ref(),
-                expected.confirmed,
-                |shape, expected| shape.is_that_of(expected),
-            ) && (live.trial.is_none()
-                || is_side(live.trial.as_ref(), expected.trial, |shape, expected| {
-                    shape.is_that_of(expected)
-                }))
+            let is = |found: &Shape, expected: &Ruleset| found.is_that_of(expected);
+            is_confirmed(live.confirmed.as_ref(), expected.confirmed, is)
+                && is_trial(live.trial.as_ref(), expected.trial, is)
         })
     };
     Ok(if same.map_err(ObserveError::Foreign)? {
@@ -88,8 +83,8 @@ pub fn compare(nft: &Nft, expected: &Expected<'_>) -> Result<Observed, ObserveEr
     })
 }
 
-/// Whether what was found is what was expected, if anything was.
-fn is_side<F>(
+/// Whether the confirmed generation is what was expected, if anything was.
+fn is_confirmed<F>(
     found: Option<&(Number, F)>,
     expected: Option<(Number, &Ruleset)>,
     is: impl Fn(&F, &Ruleset) -> bool,
@@ -100,5 +95,62 @@ fn is_side<F>(
         (Some((found, contents)), Some((number, ruleset))) => {
             *found == number && is(contents, ruleset)
         }
+    }
+}
+
+/// Whether the generation on trial is what was expected. Its trial may be over by now, and
+/// another's may have begun.
+fn is_trial<F>(
+    found: Option<&(Number, F)>,
+    expected: Option<(Number, &Ruleset)>,
+    is: impl Fn(&F, &Ruleset) -> bool,
+) -> bool {
+    match (found, expected) {
+        (Some((found, contents)), Some((number, ruleset))) if *found == number => {
+            is(contents, ruleset)
+        }
+        (None | Some(_), None | Some(_)) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portreeve_model::draft::{Base, Chain, Draft};
+    use portreeve_model::packet::Hook;
+    use portreeve_model::ruleset::ChainPolicy;
+    use portreeve_model::validate::{Feeds, validate};
+
+    use super::*;
+
+    fn ruleset(policy: ChainPolicy) -> Ruleset {
+        let chain = Chain {
+            name: "in".to_owned(),
+            base: Some(Base {
+                hook: Hook::Input,
+                priority: 0,
+                policy,
+            }),
+            rules: Vec::new(),
+        };
+        let draft = Draft {
+            sets: Vec::new(),
+            chains: vec![chain],
+        };
+        validate(&draft, &Feeds::default()).unwrap()
+    }
+
+    /// Losing this, whoever watches a trial would take back the one that replaced it.
+    #[test]
+    fn a_trial_that_was_replaced_is_no_difference() {
+        let (ours, other) = (ruleset(ChainPolicy::Drop), ruleset(ChainPolicy::Accept));
+        let check = |found: Option<(Number, &Ruleset)>, expected: bool| {
+            let found = found.map(|(number, ruleset)| (number, ruleset.clone()));
+            let is = |found: &Ruleset, expected: &Ruleset| found == expected;
+            assert_eq!(is_trial(found.as_ref(), Some((42, &ours)), is), expected);
+        };
+        check(Some((42, &ours)), true);
+        check(Some((42, &other)), false);
+        check(Some((43, &other)), true);
+        check(None, true);
     }
 }
