@@ -3,7 +3,6 @@
 //! A file is three lines: what it is and the SHA-256 of the rest, the record, the transaction. A
 //! byte that the disk lost or changed is noticed, and nothing of such a file is used.
 
-use std::fmt::Write as _;
 use std::io::{self, BufRead, Read, Write};
 
 use portreeve_nft::layout::Number;
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::pipeline::Plan;
+use crate::policy::digest::hexadecimal;
 
 /// What the first line of a file begins with.
 const HEAD: &str = "portreeve-generation 1 sha256:";
@@ -247,12 +247,4 @@ fn record(number: Number, line: &[u8]) -> Result<Record, DecodeError> {
     } else {
         Err(DecodeError::Misnamed(record.number))
     }
-}
-
-fn hexadecimal(digest: Sha256) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in digest.finalize() {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-    }
-    text
 }

@@ -18,13 +18,14 @@ use portreeve_nft::{lift, replace, stage};
 
 use super::adopt::adopt_conversations;
 use super::error::ApplyError;
-use super::generation::Generation;
+use super::generation::{Generation, Record};
 use super::kernel::Kernel;
 use super::nft::Nft;
 use super::safe;
 use super::state::MachineState;
 use super::store::{Lock, Shelf, StateDir};
 use super::trial::{BUILT_IN, InKernel, State, Step, Switch, Trial};
+use crate::pipeline::Plan;
 
 /// This machine, for whoever holds the lock.
 #[derive(Debug)]
@@ -56,6 +57,20 @@ pub(super) struct Made<'r> {
     pub(super) ruleset: Option<&'r Ruleset>,
     /// How long its trial lasts, if it has one.
     pub(super) within: Option<Duration>,
+}
+
+impl<'r> Made<'r> {
+    /// What `plan` makes, with a trial of `within`.
+    pub(super) fn of(plan: &'r Plan, record: Record, within: Option<Duration>) -> Self {
+        Self {
+            generation: Generation {
+                record,
+                transaction: plan.transaction().to_json(),
+            },
+            ruleset: Some(plan.ruleset()),
+            within,
+        }
+    }
 }
 
 impl View {
@@ -286,10 +301,7 @@ impl Machine<'_> {
                 let ruleset = made.ruleset.expect("what is staged is in hand");
                 Ok(Cow::Borrowed(ruleset))
             }
-            Some(_) | None if number == BUILT_IN => {
-                let port = self.state_dir.ssh_port().ok().flatten();
-                Ok(Cow::Owned(safe::ruleset(port)))
-            }
+            Some(_) | None if number == BUILT_IN => Ok(Cow::Owned(safe::of(self.state_dir))),
             Some(_) | None => {
                 let generation = self.state_dir.generation(number)?;
                 ruleset(&generation).map(Cow::Owned)

@@ -13,9 +13,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::Uid;
 
-/// Where pam_motd(8) looks for messages that do not outlive a restart.
-pub const MOTD_DIRECTORY: &str = "/run/motd.d";
-
 /// Our message there.
 const MOTD_FILE: &str = "portreeve";
 /// What is about to replace it.
@@ -81,7 +78,7 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Notices with the message of the day in `motd`, usually [`MOTD_DIRECTORY`]; an empty path
+    /// Notices with the message of the day in `motd`, usually `/run/motd.d`, where pam_motd(8) looks; an empty path
     /// is none.
     #[must_use]
     pub fn new(motd: &Path) -> Self {

@@ -34,14 +34,7 @@ pub fn apply_on_trial(
         };
         let record = request.record(number, origin, Source::of(plan), None);
         let mut notes = request.tell_lapses(&steps, &view);
-        let made = Made {
-            generation: Generation {
-                record: record.clone(),
-                transaction: plan.transaction().to_json(),
-            },
-            ruleset: Some(plan.ruleset()),
-            within: Some(within),
-        };
+        let made = Made::of(plan, record.clone(), Some(within));
         notes.extend(untidy(machine.perform(steps, Some(&made))?));
         let until = request.now + within;
         let otherwise = view.state.disk.confirmed;
@@ -72,14 +65,7 @@ pub fn apply_without_trial(request: Request<'_>, plan: &Plan) -> Result<Done<Rec
         let confirmed = request.confirmed(ConfirmedBy::WithoutTrial);
         let source = Source::of(plan);
         let record = request.record(number, Origin::WithoutTrial, source, Some(confirmed));
-        let made = Made {
-            generation: Generation {
-                record: record.clone(),
-                transaction: plan.transaction().to_json(),
-            },
-            ruleset: Some(plan.ruleset()),
-            within: None,
-        };
+        let made = Made::of(plan, record.clone(), None);
         let mut notes = untidy(machine.perform(steps, Some(&made))?);
         notes.extend(machine.keep_ssh_port(&record, None));
         notes.extend(request.tell_confirmed(number, "without a trial"));

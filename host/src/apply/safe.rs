@@ -12,6 +12,8 @@ use portreeve_model::packet::{CtState, Hook};
 use portreeve_model::ruleset::{ChainPolicy, Ruleset};
 use portreeve_model::validate::{Feeds, validate};
 
+use super::store::StateDir;
+
 /// The port of SSH where no other is on record (RFC 4253, 4).
 const SSH_PORT: u16 = 22;
 
@@ -27,8 +29,13 @@ const NEIGHBOURS: RangeInclusive<u8> = 133..=136;
 /// Who listens to which multicast group (RFC 2710, RFC 3810).
 const LISTENERS: [RangeInclusive<u8>; 2] = [130..=132, 143..=143];
 
+/// The safe rule set, with SSH on the port that the disk remembers.
+pub(super) fn of(state_dir: &StateDir) -> Ruleset {
+    ruleset(state_dir.ssh_port().ok().flatten())
+}
+
 /// The safe rule set, with SSH on `ssh_port`.
-pub(super) fn ruleset(ssh_port: Option<u16>) -> Ruleset {
+fn ruleset(ssh_port: Option<u16>) -> Ruleset {
     let port = |port: u16| vec![port..=port];
     let rules = vec![
         accept("loopback", [Test::Iifname(vec!["lo".to_owned()])]),

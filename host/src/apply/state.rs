@@ -6,7 +6,7 @@ use std::time::Duration;
 use portreeve_nft::layout::Number;
 
 use super::machine::View;
-use super::trial::{BUILT_IN, Situation};
+use super::trial::{Situation, name};
 
 /// The state that a command leaves the machine in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -194,14 +194,5 @@ fn found(f: &mut fmt::Formatter<'_>, situation: Situation, left: Option<Duration
         Situation::Drifted { confirmed: None } => {
             f.write_str("drifted: the kernel holds a rule set that is not on record here")
         }
-    }
-}
-
-/// A generation, in words.
-fn name(number: Number) -> String {
-    if number == BUILT_IN {
-        "the safe rule set that portreeve carries".to_owned()
-    } else {
-        format!("generation {number}")
     }
 }

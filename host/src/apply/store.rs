@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc::O_NOFOLLOW;
 use nix::unistd::geteuid;
-use portreeve_nft::layout::Number;
+use portreeve_nft::layout::{Number, parse_number};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -625,10 +625,9 @@ fn take(file: File, path: PathBuf) -> Result<Lock, StoreError> {
     }
 }
 
-/// A number as we write it: no sign, no leading zero.
+/// The number that a file is named by. The rule set that we carry has no file.
 fn parse(name: &str) -> Option<Number> {
-    let number = name.parse::<Number>().ok()?;
-    (number.to_string() == name && number != BUILT_IN).then_some(number)
+    parse_number(name).filter(|number| *number != BUILT_IN)
 }
 
 fn read<T>(

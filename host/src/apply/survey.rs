@@ -1,7 +1,5 @@
 //! How things stand, for whoever only wants to know: nothing is changed, and no lock is taken.
 
-use std::time::Duration;
-
 use portreeve_model::ruleset::Ruleset;
 use portreeve_nft::layout::Number;
 
@@ -27,8 +25,6 @@ pub struct Survey {
     pub trial: Option<(Number, Ruleset)>,
     /// Where it came from.
     pub trial_record: Option<Record>,
-    /// How long its trial still runs.
-    pub left: Option<Duration>,
     /// How the last generation ended that is newer than the confirmed one.
     pub ended: Option<Ended>,
     /// What cannot be read.
@@ -67,7 +63,7 @@ pub fn survey(state_dir: &StateDir) -> Result<Survey, Failed> {
         (_, Some(number)) => read(state_dir.generation(number)),
     };
     let built_in = view.state.disk.confirmed == Some(BUILT_IN);
-    let safe = || (BUILT_IN, safe::ruleset(state_dir.ssh_port().ok().flatten()));
+    let safe = || (BUILT_IN, safe::of(state_dir));
     let newest = view.state.disk.confirmed.unwrap_or(BUILT_IN);
     let ended = view.shelf.last_ended().filter(|ended| *ended > newest);
     let (confirmed_record, confirmed) = apart(confirmed);
@@ -78,7 +74,6 @@ pub fn survey(state_dir: &StateDir) -> Result<Survey, Failed> {
         confirmed_record,
         trial,
         trial_record,
-        left: view.left,
         ended: ended.and_then(|number| state_dir.ended(number).ok()),
         notes,
     })

@@ -5,8 +5,9 @@
 use std::fmt;
 
 use portreeve_model::diagnostic::Quoted;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+
+use crate::policy::digest::hex;
 
 /// Crockford's base 32: no I, L, O or U, which look like others or make words of their own.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -92,8 +93,7 @@ impl Token {
     pub fn digest(&self, generation: u64) -> String {
         // What is hashed says what for: the digest of one thing is never that of another.
         let text = format!("portreeve confirm: generation {generation}, token {self}");
-        let bytes = Sha256::digest(text);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(text.as_bytes())
     }
 
     /// Whether this is the token of which `digest` was kept for `generation`. How long it takes

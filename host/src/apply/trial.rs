@@ -24,6 +24,16 @@ mod tests;
 /// generations were confirmed and not one of them can be read any more.
 pub const BUILT_IN: Number = 0;
 
+/// A generation, in words.
+#[must_use]
+pub fn name(number: Number) -> String {
+    if number == BUILT_IN {
+        "the safe rule set that portreeve carries".to_owned()
+    } else {
+        format!("generation {number}")
+    }
+}
+
 /// What packets meet in the kernel.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum InKernel {

@@ -8,8 +8,13 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256 of `bytes`, in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+/// What was hashed so far, in hexadecimal.
+pub(crate) fn hexadecimal(digest: Sha256) -> String {
     digest
+        .finalize()
         .iter()
         .fold(String::with_capacity(64), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("a string takes everything");

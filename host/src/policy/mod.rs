@@ -9,7 +9,7 @@ mod cache;
 mod component;
 mod convert;
 mod description;
-mod digest;
+pub(crate) mod digest;
 mod engine;
 mod error;
 mod evaluation;

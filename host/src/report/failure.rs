@@ -45,8 +45,19 @@ impl Failure {
         error: &dyn Error,
         help: &str,
     ) -> Self {
-        let message = with_causes(error);
-        let (subject, help) = (subject.to_owned(), help.to_owned());
+        Self::said(exit_code, code, subject, &with_causes(error), help)
+    }
+
+    /// One thing went wrong.
+    fn said(
+        exit_code: ExitCode,
+        code: &'static str,
+        subject: &str,
+        message: &str,
+        help: &str,
+    ) -> Self {
+        let (subject, message) = (subject.to_owned(), message.to_owned());
+        let help = help.to_owned();
         Self::new(
             exit_code,
             vec![Diagnostic {
@@ -61,14 +72,7 @@ impl Failure {
     /// The command line asks for something that makes no sense.
     #[must_use]
     pub fn usage(message: &str, help: &str) -> Self {
-        let (subject, message) = ("command line".to_owned(), message.to_owned());
-        let diagnostic = Diagnostic {
-            code: "A001",
-            subject,
-            message,
-            help: help.to_owned(),
-        };
-        Self::new(ExitCode::Usage, vec![diagnostic])
+        Self::said(ExitCode::Usage, "A001", "command line", message, help)
     }
 
     /// A period on the command line for which no trial may run.
@@ -195,26 +199,6 @@ impl Failure {
         };
         let message = format!("generation {number} {how}");
         Self::said(ExitCode::RolledBack, code, "trial", &message, help)
-    }
-
-    fn said(
-        exit_code: ExitCode,
-        code: &'static str,
-        subject: &str,
-        message: &str,
-        help: &str,
-    ) -> Self {
-        let (subject, message) = (subject.to_owned(), message.to_owned());
-        let help = help.to_owned();
-        Self::new(
-            exit_code,
-            vec![Diagnostic {
-                code,
-                subject,
-                message,
-                help,
-            }],
-        )
     }
 
     /// The same, with the state that the machine is in.

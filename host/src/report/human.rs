@@ -14,6 +14,7 @@ use portreeve_model::ruleset::text::Elements;
 use portreeve_nft::layout::Number;
 
 use super::{Answer, CheckedIn, Failure, MachineState};
+use crate::apply::trial::name;
 use crate::pipeline::Plan;
 
 /// Elements of a set that a person is shown.
@@ -130,7 +131,7 @@ fn applied(plan: &Plan, number: Number, elements: bool, state: MachineState) -> 
         heading(plan),
         portreeve_nft::TABLE,
         counts(plan),
-        trial::number(number),
+        name(number),
         machine(state)
     )
 }

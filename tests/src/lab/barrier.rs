@@ -60,7 +60,7 @@ fn link_address(interface: &str) -> io::Result<LinkAddr> {
 }
 
 /// An Ethernet frame: who has `server`? Tell `asker`.
-fn request(mac: [u8; 6], asker: Ipv4Addr, server: Ipv4Addr) -> Vec<u8> {
+pub(crate) fn request(mac: [u8; 6], asker: Ipv4Addr, server: Ipv4Addr) -> Vec<u8> {
     let mut frame = Vec::with_capacity(42);
     frame.extend([0xff; 6]);
     frame.extend(mac);

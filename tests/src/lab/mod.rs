@@ -5,7 +5,7 @@
 //! each of them, before the rules are applied and after. Nothing here touches the network of the
 //! machine it runs on, and "dropped" is never a timeout: see the module `barrier`.
 
-mod barrier;
+pub(crate) mod barrier;
 mod client;
 mod network;
 mod packets;

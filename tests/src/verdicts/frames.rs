@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use portreeve_model::field::PROTOCOL_TCP;
 
+use crate::lab::barrier;
+
 /// The hardware addresses of the two ends of the cable: locally administered ones.
 pub(super) const PROBER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// The machine's end.
@@ -20,7 +22,6 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_ARP: u16 = 0x0806;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERNET_BYTES: usize = 14;
-const ARP_REQUEST: u8 = 1;
 const ARP_REPLY: u8 = 2;
 
 /// A TCP segment without options.
@@ -131,14 +132,7 @@ fn checksum(parts: &[&[u8]], start: u32) -> [u8; 2] {
 /// A frame that the kernel of the machine answers whatever a table of the family `inet` says:
 /// who has `machine`? Tell `asker`.
 pub(super) fn barrier(asker: Ipv4Addr, machine: Ipv4Addr) -> Vec<u8> {
-    let mut frame = ethernet([0xff; 6], ETHERTYPE_ARP);
-    // Ethernet, IPv4, and the length of an address of each.
-    frame.extend([0, 1, 8, 0, 6, 4, 0, ARP_REQUEST]);
-    frame.extend(PROBER_MAC);
-    frame.extend(asker.octets());
-    frame.extend([0; 6]);
-    frame.extend(machine.octets());
-    frame
+    barrier::request(PROBER_MAC, asker, machine)
 }
 
 /// Reads a frame from the machine.

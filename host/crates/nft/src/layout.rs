@@ -86,7 +86,8 @@ fn parse(rest: &str) -> Option<(Number, Name)> {
 }
 
 /// A number as we write it: no sign, no leading zero.
-fn parse_number(text: &str) -> Option<Number> {
+#[must_use]
+pub fn parse_number(text: &str) -> Option<Number> {
     let number = Number::from_str(text).ok()?;
     (number.to_string() == text).then_some(number)
 }

@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use portreeve_nft::layout::Number;
-
 use super::Paint;
 use crate::apply::generation::{ConfirmedBy, Origin, Record};
 use crate::apply::store::{Ended, Entry, StoreError};
-use crate::apply::trial::{BUILT_IN, Situation};
+use crate::apply::trial::{BUILT_IN, Situation, name};
 use crate::apply::{Booted, Found, MachineState, OnTrial, RolledBack, with_causes};
 use crate::observe::{ObserveError, Observed};
 use crate::report::Status;
@@ -37,15 +35,6 @@ pub(super) fn on_trial(trial: &OnTrial, waits: bool, paint: &Paint) -> String {
     out
 }
 
-/// A generation's number, in words.
-pub(super) fn number(number: Number) -> String {
-    if number == BUILT_IN {
-        "the safe rule set that portreeve carries".to_owned()
-    } else {
-        format!("generation {number}")
-    }
-}
-
 pub(super) fn rolled_back(rolled_back: &RolledBack) -> String {
     let mut out = String::new();
     if let Some(ended) = rolled_back.ended {
@@ -53,7 +42,7 @@ pub(super) fn rolled_back(rolled_back: &RolledBack) -> String {
     }
     match (rolled_back.in_force, rolled_back.ended) {
         (Some(in_force), _) => {
-            let _ = writeln!(out, "{} is in force", number(in_force));
+            let _ = writeln!(out, "{} is in force", name(in_force));
         }
         (None, Some(_)) => out.push_str("nothing was ever confirmed, so nothing is filtered\n"),
         (None, None) => out.push_str("nothing was on trial, and nothing was ever confirmed\n"),
@@ -91,10 +80,7 @@ pub(super) fn booted(booted: &Booted, paint: &Paint) -> String {
 
 /// What counts as confirmed when generations were, and the disk has lost them all.
 fn none_readable() -> String {
-    format!(
-        "{}, as no generation can be read any more",
-        number(BUILT_IN)
-    )
+    format!("{}, as no generation can be read any more", name(BUILT_IN))
 }
 
 pub(super) fn status(status: &Status, paint: &Paint) -> String {

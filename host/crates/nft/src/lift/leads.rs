@@ -56,8 +56,7 @@ fn while_trial(condition: &Value) -> Option<String> {
 
 /// The generation whose arrivals are recorded in the chain of this name.
 pub(super) fn parse_arrivals_chain(name: &str) -> Option<Number> {
-    let number = name.strip_prefix(ARRIVALS)?.parse().ok()?;
-    (layout::arrivals_chain(number) == name).then_some(number)
+    layout::parse_number(name.strip_prefix(ARRIVALS)?)
 }
 
 /// The family of the connections in the record of this name.
