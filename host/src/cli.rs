@@ -93,7 +93,7 @@ pub enum Command {
     Status,
     /// Show what was applied, and what became of it
     History,
-    /// Show what the planned rule set does to one packet, rule by rule, and why
+    /// Show what a rule set does to one packet, rule by rule, and why; changes nothing
     Explain(Explain),
 }
 
@@ -130,21 +130,36 @@ pub struct Rollback {
     pub generation: Option<u64>,
 }
 
-/// Show what the planned rule set does to one packet.
+/// Show what a rule set does to one packet.
 #[derive(Args, Debug)]
 pub struct Explain {
     /// For example: tcp 192.0.2.7:40000 to 198.51.100.10:443
     #[arg(required = true, value_name = "PACKET", long_help = PACKET_HELP)]
     pub packet: Vec<String>,
+    /// Which rule set: `live`, the one in force here (as root); or a file with the output of
+    /// `nft -j list ruleset` of any machine, `-` for stdin [default: the planned one]
+    #[arg(long, value_name = "FILE|live")]
+    pub ruleset: Option<String>,
+    /// Show every rule that was looked at, however many
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// The grammar of a packet, as `portreeve explain --help` shows it.
 const PACKET_HELP: &str = "\
 For example: tcp 192.0.2.7:40000 to 198.51.100.10:443
 
-[HOOK] [INTERFACE] tcp|udp SOURCE[:PORT] to DESTINATION:PORT [STATE] [hoplimit N]
-[HOOK] [INTERFACE] icmp|icmpv6 TYPE SOURCE to DESTINATION    [STATE] [hoplimit N]
-[HOOK] [INTERFACE] protocol N SOURCE to DESTINATION          [STATE] [hoplimit N]
+[HOOK] [INTERFACE] tcp|udp|sctp|dccp|udplite SOURCE[:PORT] to DESTINATION:PORT [STATE] [FACT...]
+[HOOK] [INTERFACE] icmp|icmpv6 TYPE SOURCE to DESTINATION [STATE] [FACT...]
+[HOOK] [INTERFACE] protocol N SOURCE to DESTINATION [STATE] [FACT...]
+[HOOK] [INTERFACE] fragment N SOURCE to DESTINATION [STATE] [FACT...]
+
+HOOK says where the packet is going: `input` (to this machine), `forward` (through it) or `output`
+(from it); the hooks before and after that one see it, too. At `forward`, write `iifname NAME
+oifname NAME`. STATE is conntrack's: new, established, related, invalid or untracked. A FACT is
+`hoplimit N` or a field with its value in nft's words: `meta mark 0x5`, `tcp flags syn,ack`,
+`ip dscp 46`, `ct mark 7`, `meta skuid 1000`, `iifgroup 3`, `fib daddr type local`; or `unknown`,
+or `absent`.
 
 Left out, the hook is `input`, the interface `eth0`, the source port 40000, the state what conntrack
 says of a first packet. IPv6 addresses with a port stand in brackets.";

@@ -2,7 +2,9 @@
 //! each family, and the sets they need are added.
 
 use portreeve_model::address::Family;
-use portreeve_model::draft::{self, AddressOperand, Base, Draft, Match, Set, Test};
+use portreeve_model::draft::{
+    self, AddressOperand, Base, ChainType, Draft, FieldSet, Match, Set, Test,
+};
 use portreeve_model::limits::NAME_BYTES_MAX;
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::ChainPolicy;
@@ -71,12 +73,55 @@ impl Chain {
     /// ```
     pub fn base(hook: Hook, priority: i32, policy: ChainPolicy) -> Self {
         let base = Base {
+            chain_type: ChainType::Filter,
             hook,
             priority,
             policy,
         };
         Self {
             name: hook.keyword().to_owned(),
+            base: Some(base),
+            rules: Vec::new(),
+        }
+    }
+
+    /// A base chain of type `nat` at the usual priority, called `nat_` and its hook: -100 for
+    /// another destination, 100 for another source. It lets everything pass that no rule
+    /// translates.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, Hook, rule};
+    /// Chain::nat(Hook::Postrouting).rule(rule("out").oifname("wan0").masquerade());
+    /// ```
+    pub fn nat(hook: Hook) -> Self {
+        let priority = match hook {
+            Hook::Prerouting | Hook::Output => -100,
+            Hook::Input | Hook::Forward | Hook::Postrouting => 100,
+        };
+        Self::of_type(ChainType::Nat, hook, priority)
+    }
+
+    /// The base chain of type `route`: what this machine sends, before it is known where to. A
+    /// packet that a rule marks is routed again.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{Chain, rule};
+    /// Chain::route().rule(rule("vpn").meta_skuid(1000).meta_mark_set(1).continue_());
+    /// ```
+    pub fn route() -> Self {
+        Self::of_type(ChainType::Route, Hook::Output, -150)
+    }
+
+    fn of_type(chain_type: ChainType, hook: Hook, priority: i32) -> Self {
+        let policy = ChainPolicy::Accept;
+        let base = Base {
+            chain_type,
+            hook,
+            priority,
+            policy,
+        };
+        Self {
+            name: format!("{}_{}", chain_type.keyword(), hook.keyword()),
             base: Some(base),
             rules: Vec::new(),
         }
@@ -145,12 +190,18 @@ impl Chain {
 #[must_use]
 pub fn draft(chains: impl IntoIterator<Item = Chain>) -> Draft {
     let mut sets = Sets::default();
+    let mut field_sets: Vec<FieldSet> = Vec::new();
     let chains = chains
         .into_iter()
         .map(|chain| draft::Chain {
             rules: chain
                 .rules
                 .iter()
+                .inspect(|rule| {
+                    // Two different sets of one name are left for validation to find.
+                    let new = rule.field_sets().filter(|set| !field_sets.contains(set));
+                    field_sets.extend(new.cloned().collect::<Vec<_>>());
+                })
                 .flat_map(|rule| for_each_family(rule, &mut sets))
                 .collect(),
             name: chain.name,
@@ -159,6 +210,7 @@ pub fn draft(chains: impl IntoIterator<Item = Chain>) -> Draft {
         .collect();
     Draft {
         sets: sets.drafted,
+        field_sets,
         chains,
     }
 }
@@ -233,7 +285,17 @@ fn other_family_only(condition: &Match, family: Family) -> bool {
         | Test::L4proto(_)
         | Test::Sport(..)
         | Test::Dport(..)
-        | Test::CtState(_) => false,
+        | Test::CtState(_)
+        | Test::Bits { .. }
+        | Test::FieldSet(_) => false,
+        Test::Number(field, _) => field
+            .field()
+            .family()
+            .is_some_and(|needed| needed != family),
+        Test::Concatenation { ref fields, .. } => {
+            let mut needed = fields.iter().filter_map(|field| field.field().family());
+            needed.any(|needed| needed != family)
+        }
     }
 }
 

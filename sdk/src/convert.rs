@@ -9,13 +9,15 @@ use std::ops::RangeInclusive;
 use portreeve_model::address::{Family, Prefix, address_bits};
 use portreeve_model::description::{Constraint, Description, FeedSpec, SettingSpec};
 use portreeve_model::draft::{
-    AddressOperand, Chain, Draft, Element, Match, Rule, Set, SetNode, Statement, Test,
+    AddressOperand, BitField, Chain, ChainType, Contents, Draft, Element, ExtensionHeader,
+    FieldSet, Match, Nat, NumberField, Rule, Selector, Set, SetNode, SetOperation, Statement,
+    Target, Test, Values, Verdict,
 };
-use portreeve_model::field::PortProtocol;
+use portreeve_model::field::{FibSource, PortProtocol};
 use portreeve_model::goal::{Clause, GoalTemplate, Quantifier};
 use portreeve_model::inputs::{Feed, Inputs, Interface, Listener, Setting, Value};
 use portreeve_model::packet::{CtState, Hook};
-use portreeve_model::ruleset::{ChainPolicy, Limit, LogLevel, Reject, TimeUnit};
+use portreeve_model::ruleset::{ChainPolicy, Limit, LogLevel, Mark, MarkValue, Reject, TimeUnit};
 
 use crate::Refusal;
 use crate::bindings;
@@ -89,6 +91,7 @@ fn clause(from: Clause) -> description::Clause {
 pub(crate) fn draft(from: Draft) -> draft::Draft {
     draft::Draft {
         sets: from.sets.into_iter().map(set).collect(),
+        field_sets: from.field_sets.into_iter().map(field_set).collect(),
         chains: from.chains.into_iter().map(chain).collect(),
     }
 }
@@ -98,6 +101,21 @@ fn set(from: Set) -> draft::Set {
         name: from.name,
         family: family(from.family),
         expression: from.expression.into_iter().map(set_node).collect(),
+    }
+}
+
+fn field_set(from: FieldSet) -> draft::FieldSet {
+    draft::FieldSet {
+        name: from.name,
+        fields: selectors(from.fields),
+        contents: match from.contents {
+            Contents::Elements(rows) => {
+                draft::Contents::Elements(rows.into_iter().map(key).collect())
+            }
+            Contents::Dynamic { timeout, size } => {
+                draft::Contents::Dynamic(draft::Dynamic { timeout, size })
+            }
+        },
     }
 }
 
@@ -112,7 +130,11 @@ fn set_node(from: SetNode) -> draft::SetNode {
 }
 
 fn elements(from: Vec<Element>) -> Vec<types::Element> {
-    let element = |element| match element {
+    from.into_iter().map(element).collect()
+}
+
+fn element(from: Element) -> types::Element {
+    match from {
         Element::Prefix { address, length } => {
             let address = address_out(address);
             types::Element::Prefix(types::Prefix { address, length })
@@ -120,14 +142,18 @@ fn elements(from: Vec<Element>) -> Vec<types::Element> {
         Element::Range { first, last } => {
             types::Element::Range((address_out(first), address_out(last)))
         }
-    };
-    from.into_iter().map(element).collect()
+    }
 }
 
 fn chain(from: Chain) -> draft::Chain {
     draft::Chain {
         name: from.name,
         base: from.base.map(|base| draft::Base {
+            chain_type: match base.chain_type {
+                ChainType::Filter => draft::ChainType::Filter,
+                ChainType::Nat => draft::ChainType::Nat,
+                ChainType::Route => draft::ChainType::Route,
+            },
             hook: hook(base.hook),
             priority: base.priority,
             policy: match base.policy {
@@ -160,6 +186,26 @@ fn condition(from: Match) -> types::Match {
         Test::Dport(protocol, ranges) => types::Test::Dport(port_test(protocol, ranges)),
         Test::IcmpType(of, ranges) => types::Test::IcmpType(byte_test(of, ranges)),
         Test::CtState(states) => types::Test::CtState(states.into_iter().map(ct_state).collect()),
+        Test::Number(field, ranges) => types::Test::Number(types::NumberTest {
+            field: number_field(field),
+            ranges: number_ranges(ranges),
+        }),
+        Test::Bits {
+            field,
+            mask,
+            values,
+        } => types::Test::Bits(types::BitTest {
+            field: bit_field(field),
+            mask,
+            values,
+        }),
+        Test::Concatenation { fields, elements } => {
+            types::Test::Concatenation(types::Concatenation {
+                fields: selectors(fields),
+                elements: elements.into_iter().map(key).collect(),
+            })
+        }
+        Test::FieldSet(name) => types::Test::FieldSet(name),
     };
     types::Match {
         negated: from.negated,
@@ -200,28 +246,171 @@ fn port_test(protocol: PortProtocol, ranges: Vec<RangeInclusive<u16>>) -> types:
 }
 
 fn port_ranges(ranges: Vec<RangeInclusive<u16>>) -> Vec<types::PortRange> {
-    let range = |range: RangeInclusive<u16>| {
+    ranges.into_iter().map(port_range).collect()
+}
+
+fn number_ranges(from: Vec<RangeInclusive<u32>>) -> Vec<types::NumberRange> {
+    let range = |range: RangeInclusive<u32>| {
         let (first, last) = range.into_inner();
-        types::PortRange { first, last }
+        types::NumberRange { first, last }
     };
-    ranges.into_iter().map(range).collect()
+    from.into_iter().map(range).collect()
+}
+
+fn number_field(from: NumberField) -> types::NumberField {
+    match from {
+        NumberField::Iifgroup => types::NumberField::Iifgroup,
+        NumberField::Oifgroup => types::NumberField::Oifgroup,
+        NumberField::Pkttype => types::NumberField::Pkttype,
+        NumberField::Mark => types::NumberField::Mark,
+        NumberField::Skuid => types::NumberField::Skuid,
+        NumberField::Skgid => types::NumberField::Skgid,
+        NumberField::Hour => types::NumberField::Hour,
+        NumberField::Day => types::NumberField::Day,
+        NumberField::Length => types::NumberField::Length,
+        NumberField::NetworkLength(of) => types::NumberField::NetworkLength(family(of)),
+        NumberField::Dscp(of) => types::NumberField::Dscp(family(of)),
+        NumberField::Ecn(of) => types::NumberField::Ecn(family(of)),
+        NumberField::IcmpCode(of) => types::NumberField::IcmpCode(family(of)),
+        NumberField::ThSport => types::NumberField::ThSport,
+        NumberField::ThDport => types::NumberField::ThDport,
+        NumberField::CtMark => types::NumberField::CtMark,
+        NumberField::CtDirection => types::NumberField::CtDirection,
+        NumberField::AddressType { of, iif } => {
+            let destination = of == FibSource::Daddr;
+            types::NumberField::AddressType(types::AddressType { destination, iif })
+        }
+        NumberField::ReversePath { mark } => types::NumberField::ReversePath(mark),
+        NumberField::Exthdr(header) => types::NumberField::Exthdr(match header {
+            ExtensionHeader::Hbh => types::ExtensionHeader::Hbh,
+            ExtensionHeader::Rt => types::ExtensionHeader::Rt,
+            ExtensionHeader::Frag => types::ExtensionHeader::Frag,
+            ExtensionHeader::Dst => types::ExtensionHeader::Dst,
+            ExtensionHeader::Mh => types::ExtensionHeader::Mh,
+        }),
+    }
+}
+
+const fn bit_field(from: BitField) -> types::BitField {
+    match from {
+        BitField::TcpFlags => types::BitField::TcpFlags,
+        BitField::CtStatus => types::BitField::CtStatus,
+        BitField::Mark => types::BitField::Mark,
+        BitField::CtMark => types::BitField::CtMark,
+    }
+}
+
+fn selectors(from: Vec<Selector>) -> Vec<types::Selector> {
+    let selector = |of| match of {
+        Selector::Iifname => types::Selector::Iifname,
+        Selector::Oifname => types::Selector::Oifname,
+        Selector::Saddr(of) => types::Selector::Saddr(family(of)),
+        Selector::Daddr(of) => types::Selector::Daddr(family(of)),
+        Selector::L4proto => types::Selector::L4proto,
+        Selector::Sport(protocol) => types::Selector::Sport(port_protocol(protocol)),
+        Selector::Dport(protocol) => types::Selector::Dport(port_protocol(protocol)),
+        Selector::CtState => types::Selector::CtState,
+    };
+    from.into_iter().map(selector).collect()
+}
+
+fn key(from: Vec<Values>) -> Vec<types::Values> {
+    let values = |of| match of {
+        Values::Numbers(range) => types::Values::Numbers(port_range(range)),
+        Values::Addresses(of) => types::Values::Addresses(element(of)),
+        Values::Interface(name) => types::Values::Interface(name),
+        Values::CtState(state) => types::Values::CtState(ct_state(state)),
+    };
+    from.into_iter().map(values).collect()
+}
+
+fn port_range(from: RangeInclusive<u16>) -> types::PortRange {
+    let (first, last) = from.into_inner();
+    types::PortRange { first, last }
 }
 
 fn statement(from: Statement) -> draft::Statement {
     match from {
         Statement::Counter => draft::Statement::Counter,
         Statement::Limit(rate) => draft::Statement::Limit(limit(rate)),
+        Statement::Quota { bytes, over } => draft::Statement::Quota(draft::Quota { bytes, over }),
+        Statement::CtCount { count, over } => {
+            draft::Statement::CtCount(draft::CtCount { count, over })
+        }
         Statement::Log { prefix, level } => draft::Statement::Log(draft::LogLine {
             prefix,
             level: log_level(level),
         }),
+        Statement::LogGroup { prefix, group } => {
+            draft::Statement::LogGroup(draft::LogGroup { prefix, group })
+        }
+        Statement::SetMark(mark, value) => draft::Statement::SetMark(draft::SetMark {
+            mark: match mark {
+                Mark::Packet => draft::Mark::Packet,
+                Mark::Connection => draft::Mark::Connection,
+            },
+            number: match value {
+                MarkValue::Number(number) => Some(number),
+                MarkValue::Copied => None,
+            },
+        }),
+        Statement::Notrack => draft::Statement::Notrack,
+        Statement::UpdateSet {
+            set,
+            operation,
+            limit: rate,
+        } => draft::Statement::UpdateSet(draft::UpdateSet {
+            set,
+            operation: match operation {
+                SetOperation::Add => draft::SetOperation::Add,
+                SetOperation::Update => draft::SetOperation::Update,
+                SetOperation::Delete => draft::SetOperation::Delete,
+            },
+            limit: rate.map(limit),
+        }),
         Statement::Reject(with) => draft::Statement::Reject(reject(with)),
+        Statement::Nat(of) => draft::Statement::Nat(nat(of)),
+        Statement::VerdictMap { fields, elements } => {
+            let element = |(values, says)| draft::VerdictElement {
+                key: key(values),
+                verdict: verdict(says),
+            };
+            draft::Statement::VerdictMap(draft::VerdictMap {
+                fields: selectors(fields),
+                elements: elements.into_iter().map(element).collect(),
+            })
+        }
         Statement::Accept => draft::Statement::Accept,
         Statement::Drop => draft::Statement::Drop,
         Statement::Continue => draft::Statement::Continue,
         Statement::Return => draft::Statement::Return,
         Statement::Jump(chain) => draft::Statement::Jump(chain),
         Statement::Goto(chain) => draft::Statement::Goto(chain),
+    }
+}
+
+fn nat(from: Nat) -> draft::Nat {
+    let target = |target: Target| draft::Target {
+        first: address_out(target.first),
+        last: address_out(target.last),
+        ports: target.ports.map(port_range),
+    };
+    match from {
+        Nat::Snat(of) => draft::Nat::Snat(target(of)),
+        Nat::Dnat(of) => draft::Nat::Dnat(target(of)),
+        Nat::Masquerade { ports } => draft::Nat::Masquerade(ports.map(port_range)),
+        Nat::Redirect { ports } => draft::Nat::Redirect(ports.map(port_range)),
+    }
+}
+
+fn verdict(from: Verdict) -> draft::Verdict {
+    match from {
+        Verdict::Accept => draft::Verdict::Accept,
+        Verdict::Drop => draft::Verdict::Drop,
+        Verdict::Continue => draft::Verdict::Continue,
+        Verdict::Return => draft::Verdict::Return,
+        Verdict::Jump(chain) => draft::Verdict::Jump(chain),
+        Verdict::Goto(chain) => draft::Verdict::Goto(chain),
     }
 }
 
@@ -260,6 +449,8 @@ const fn reject(from: Reject) -> draft::Reject {
         Reject::HostUnreachable => draft::Reject::HostUnreachable,
         Reject::NoRoute => draft::Reject::NoRoute,
         Reject::TcpReset => draft::Reject::TcpReset,
+        Reject::Icmp(code) => draft::Reject::Icmp(code),
+        Reject::Icmpv6(code) => draft::Reject::Icmpv6(code),
     }
 }
 
@@ -301,6 +492,9 @@ const fn port_protocol(from: PortProtocol) -> types::PortProtocol {
     match from {
         PortProtocol::Tcp => types::PortProtocol::Tcp,
         PortProtocol::Udp => types::PortProtocol::Udp,
+        PortProtocol::Udplite => types::PortProtocol::Udplite,
+        PortProtocol::Sctp => types::PortProtocol::Sctp,
+        PortProtocol::Dccp => types::PortProtocol::Dccp,
     }
 }
 
@@ -374,6 +568,9 @@ fn listener(from: inputs::Listener) -> Listener {
         protocol: match from.protocol {
             types::PortProtocol::Tcp => PortProtocol::Tcp,
             types::PortProtocol::Udp => PortProtocol::Udp,
+            types::PortProtocol::Udplite => PortProtocol::Udplite,
+            types::PortProtocol::Sctp => PortProtocol::Sctp,
+            types::PortProtocol::Dccp => PortProtocol::Dccp,
         },
         address: address_in(from.address),
         port: from.port,

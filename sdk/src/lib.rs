@@ -45,17 +45,21 @@ mod convert;
 mod describe;
 pub mod essentials;
 pub mod log;
+mod numbers;
 mod operand;
 mod rule;
 mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod together;
+mod translate;
 
 use std::fmt;
 
 pub use portreeve_model::address::{Family, Prefix};
 pub use portreeve_model::description::{Description, SettingSpec};
-pub use portreeve_model::draft::Draft;
+pub use portreeve_model::draft::{BitField, Draft, ExtensionHeader, FieldSet, Selector, Verdict};
+pub use portreeve_model::field::PortProtocol;
 pub use portreeve_model::goal::{Clause, GoalTemplate};
 pub use portreeve_model::inputs::{Feed, Inputs, Interface, Listener};
 pub use portreeve_model::packet::{CtState, Hook};
@@ -64,9 +68,10 @@ pub use portreeve_model::ruleset::{ChainPolicy, Limit, LogLevel, Reject, TimeUni
 pub use crate::address::{Addresses, NotAddresses, feed, prefixes};
 pub use crate::chain::{Chain, draft};
 pub use crate::describe::{Describe, GoalBuilder, describe, goal};
-pub use crate::operand::{Icmp, Icmpv6, Ports, Values};
+pub use crate::operand::{Icmp, Icmpv6, Numbers, Ports, Values};
 pub use crate::rule::{Acting, Label, Matches, Promise, Rule, TakesMatches, packets, rule};
 pub use crate::settings::Settings;
+pub use crate::together::{Part, dynamic_set, field_set, sources};
 
 /// A policy: two functions of values, the same on every machine.
 ///

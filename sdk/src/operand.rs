@@ -26,6 +26,15 @@ pub struct Values<T> {
 /// ```
 pub type Ports = Values<RangeInclusive<u16>>;
 
+/// Numbers: one, a range, or a list of either.
+///
+/// ```
+/// use portreeve_sdk::Numbers;
+///
+/// assert_eq!(Numbers::from(1), Numbers::from(1..=1));
+/// ```
+pub type Numbers = Values<RangeInclusive<u32>>;
+
 impl<T> Values<T> {
     fn any_of(values: impl IntoIterator<Item = T>) -> Self {
         let values = values.into_iter().collect();
@@ -91,6 +100,18 @@ impl<const N: usize> From<[u16; N]> for Ports {
 impl From<&[RangeInclusive<u16>]> for Ports {
     fn from(ranges: &[RangeInclusive<u16>]) -> Self {
         Self::any_of(ranges.iter().cloned())
+    }
+}
+
+impl From<u32> for Numbers {
+    fn from(number: u32) -> Self {
+        Self::any_of([number..=number])
+    }
+}
+
+impl<const N: usize> From<[u32; N]> for Numbers {
+    fn from(numbers: [u32; N]) -> Self {
+        Self::any_of(numbers.map(|number| number..=number))
     }
 }
 

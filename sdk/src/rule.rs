@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 
 use portreeve_model::address::Family;
-use portreeve_model::draft::{Match, Statement, Test};
+use portreeve_model::draft::{FieldSet, Match, Statement, Test};
 use portreeve_model::field::PortProtocol;
 use portreeve_model::packet::CtState;
 use portreeve_model::ruleset::{Limit, LogLevel, Reject, TimeUnit};
@@ -117,6 +117,8 @@ mod sealed {
 pub(crate) struct Conditions {
     pub(crate) matches: Vec<Match>,
     pub(crate) addresses: Vec<AddressMatch>,
+    /// The sets that are looked into or written to.
+    pub(crate) field_sets: Vec<FieldSet>,
 }
 
 /// A match on an address, for both families.
@@ -148,7 +150,7 @@ impl From<NotAddresses> for (bool, Addresses) {
 
 /// Matches. Each example shows the rule as nft(8) writes it.
 impl<Of: TakesMatches> Matches<Of> {
-    /// `iifname`: the interface that the packet came in by.
+    /// `iifname`: the interface that the packet came in by. A `*` at the end stands for any rest.
     ///
     /// ```
     /// # use portreeve_sdk::rule;
@@ -314,7 +316,7 @@ impl<Of: TakesMatches> Matches<Of> {
         self.test(states.into(), Test::CtState)
     }
 
-    fn test<T>(mut self, values: Values<T>, test: impl FnOnce(Vec<T>) -> Test) -> Self {
+    pub(crate) fn test<T>(mut self, values: Values<T>, test: impl FnOnce(Vec<T>) -> Test) -> Self {
         let Values { negated, values } = values;
         let test = test(values);
         self.conditions.matches.push(Match { negated, test });
@@ -383,6 +385,13 @@ pub struct Rule {
     pub(crate) statements: Vec<Statement>,
 }
 
+impl Rule {
+    /// The sets that it looks into or writes to.
+    pub(crate) fn field_sets(&self) -> impl Iterator<Item = &FieldSet> {
+        self.conditions.field_sets.iter()
+    }
+}
+
 impl From<Label> for Acting {
     fn from(Label(label): Label) -> Self {
         let statements = Vec::new();
@@ -445,6 +454,50 @@ impl<Of: Into<Acting>> Matches<Of> {
     pub fn log(self, prefix: &str, level: LogLevel) -> Matches<Acting> {
         let prefix = Some(prefix.to_owned());
         self.then(Statement::Log { prefix, level })
+    }
+
+    /// `log group`: hands the packet to a program that listens to this group (nflog).
+    ///
+    /// ```
+    /// # use portreeve_sdk::rule;
+    /// rule("strangers").log_group("dropped: ", 1).drop();
+    /// ```
+    pub fn log_group(self, prefix: &str, group: u16) -> Matches<Acting> {
+        let prefix = Some(prefix.to_owned());
+        self.then(Statement::LogGroup { prefix, group })
+    }
+
+    /// `quota over`: the rule goes on once so many bytes have passed here.
+    ///
+    /// ```
+    /// # use portreeve_sdk::rule;
+    /// rule("too much").oifname("wan0").quota_over(1 << 30).drop();
+    /// ```
+    pub fn quota_over(self, bytes: u64) -> Matches<Acting> {
+        let over = true;
+        self.then(Statement::Quota { bytes, over })
+    }
+
+    /// `quota`: the rule goes on until so many bytes have passed here.
+    ///
+    /// ```
+    /// # use portreeve_sdk::rule;
+    /// rule("a little").oifname("wan0").quota(1 << 20).accept();
+    /// ```
+    pub fn quota(self, bytes: u64) -> Matches<Acting> {
+        let over = false;
+        self.then(Statement::Quota { bytes, over })
+    }
+
+    /// `ct count over`: the rule goes on for connections beyond so many.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{CtState, rule};
+    /// rule("full").tcp_dport(22).ct_state(CtState::New).ct_count_over(20).drop();
+    /// ```
+    pub fn ct_count_over(self, count: u32) -> Matches<Acting> {
+        let over = true;
+        self.then(Statement::CtCount { count, over })
     }
 
     /// `accept`: the packet passes this base chain.
@@ -517,14 +570,14 @@ impl<Of: Into<Acting>> Matches<Of> {
         self.end(Statement::Continue)
     }
 
-    fn then(self, statement: Statement) -> Matches<Acting> {
+    pub(crate) fn then(self, statement: Statement) -> Matches<Acting> {
         let Self { of, conditions } = self;
         let mut of: Acting = of.into();
         of.statements.push(statement);
         Matches { of, conditions }
     }
 
-    fn end(self, verdict: Statement) -> Rule {
+    pub(crate) fn end(self, verdict: Statement) -> Rule {
         let Matches { of, conditions } = self.then(verdict);
         let Acting { label, statements } = of;
         Rule {

@@ -3,17 +3,24 @@
 //! Every construct of the model occurs. A draft is valid by the way it is made, so a test that
 //! takes a thousand of them spends no time on refused ones, and a refused one is a bug.
 
+mod asks;
+mod does;
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+pub use portreeve_duel::random::Random;
 use portreeve_model::address::{Family, Prefix};
 use portreeve_model::draft::{
-    AddressOperand, Base, Chain, Draft, Element, Match, Rule, Set, SetNode, Statement, Test,
+    AddressOperand, Base, Chain, ChainType, Draft, Element, FieldSet, Match, Rule, Set, SetNode,
+    Test,
 };
 use portreeve_model::field::PortProtocol;
 use portreeve_model::packet::{CtState, Hook};
-use portreeve_model::ruleset::{ChainPolicy, Limit, LogLevel, Reject, Ruleset, TimeUnit};
+use portreeve_model::ruleset::{ChainPolicy, Ruleset};
 use portreeve_model::validate::{Feeds, validate};
+
+use self::asks::{About, INTERFACES};
 
 /// The rule set of the draft with this seed.
 ///
@@ -31,6 +38,11 @@ pub fn ruleset(seed: u64) -> Ruleset {
 pub fn draft(seed: u64) -> Draft {
     let mut random = Random::new(seed);
     let sets = sets(&mut random);
+    let field_sets = asks::field_sets(&mut random);
+    let known = Known {
+        sets: &sets,
+        field_sets: &field_sets,
+    };
     let regular = random.up_to(3);
     let mut chains = Vec::new();
     for (index, hook) in Hook::ALL.into_iter().enumerate() {
@@ -40,44 +52,117 @@ pub fn draft(seed: u64) -> Draft {
         }
         for (nth, priority) in priorities(&mut random).into_iter().enumerate() {
             let base = Base {
+                chain_type: ChainType::Filter,
                 hook,
                 priority,
                 policy: random.pick(&[ChainPolicy::Accept, ChainPolicy::Drop]),
             };
-            let place = Place {
-                hook: Some(hook),
-                tracked: priority > -200,
-                targets: 0..regular,
-            };
+            let place = Place::of(base, 0..regular);
             chains.push(Chain {
                 name: format!("{}_{nth}", ["pre", "in", "fwd", "out", "post"][index]),
                 base: Some(base),
-                rules: rules(&mut random, &sets, &place),
+                rules: rules(&mut random, known, &place),
             });
         }
     }
+    chains.extend(others(&mut random, known, regular));
     for index in 0..regular {
         // Any hook may lead here, so a rule asks only what all of them know; and a chain leads
         // to later ones only, so jumps end.
         let place = Place {
             hook: None,
             tracked: false,
+            translates: false,
+            priority: 0,
             targets: index + 1..regular,
         };
         chains.push(Chain {
             name: regular_name(index),
             base: None,
-            rules: rules(&mut random, &sets, &place),
+            rules: rules(&mut random, known, &place),
         });
     }
-    Draft { sets, chains }
+    Draft {
+        sets,
+        field_sets,
+        chains,
+    }
+}
+
+/// Base chains that are not of type `filter`.
+fn others(random: &mut Random, known: Known<'_>, regular: usize) -> Vec<Chain> {
+    let places = [
+        (ChainType::Nat, Hook::Prerouting, -101),
+        (ChainType::Nat, Hook::Input, 99),
+        (ChainType::Nat, Hook::Output, -101),
+        (ChainType::Nat, Hook::Postrouting, 101),
+        (ChainType::Route, Hook::Output, -151),
+    ];
+    let mut chains = Vec::new();
+    for (chain_type, hook, priority) in places {
+        if random.one_in(3) {
+            let base = Base {
+                chain_type,
+                hook,
+                priority,
+                policy: ChainPolicy::Accept,
+            };
+            let place = Place::of(base, 0..regular);
+            chains.push(Chain {
+                name: format!("{}_{}", chain_type.keyword(), hook.keyword()),
+                base: Some(base),
+                rules: rules(random, known, &place),
+            });
+        }
+    }
+    chains
+}
+
+/// The sets that rules may name.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    sets: &'a [Set],
+    field_sets: &'a [FieldSet],
 }
 
 /// What the rules of a chain may ask and where they may lead.
 struct Place {
     hook: Option<Hook>,
     tracked: bool,
+    translates: bool,
+    priority: i32,
     targets: std::ops::Range<usize>,
+}
+
+impl Place {
+    fn of(base: Base, targets: std::ops::Range<usize>) -> Self {
+        Self {
+            hook: Some(base.hook),
+            tracked: base.priority > -200,
+            translates: base.chain_type == ChainType::Nat,
+            priority: base.priority,
+            targets,
+        }
+    }
+
+    fn is_inbound(&self) -> bool {
+        matches!(
+            self.hook,
+            Some(Hook::Prerouting | Hook::Input | Hook::Forward)
+        )
+    }
+
+    fn is_outbound(&self) -> bool {
+        matches!(
+            self.hook,
+            Some(Hook::Forward | Hook::Output | Hook::Postrouting)
+        )
+    }
+
+    /// Whether conntrack has yet to look at the packets.
+    fn is_raw(&self) -> bool {
+        matches!(self.hook, Some(Hook::Prerouting | Hook::Output)) && self.priority <= -200
+    }
 }
 
 fn regular_name(index: usize) -> String {
@@ -106,20 +191,28 @@ fn sets(random: &mut Random) -> Vec<Set> {
         .collect()
 }
 
-fn rules(random: &mut Random, sets: &[Set], place: &Place) -> Vec<Rule> {
+fn rules(random: &mut Random, known: Known<'_>, place: &Place) -> Vec<Rule> {
     (0..random.up_to(5))
-        .map(|index| rule(random, index, sets, place))
+        .map(|index| rule(random, index, known, place))
         .collect()
 }
 
-fn rule(random: &mut Random, index: usize, sets: &[Set], place: &Place) -> Rule {
+fn rule(random: &mut Random, index: usize, known: Known<'_>, place: &Place) -> Rule {
     let family = random.pick(&[None, Some(Family::Ip), Some(Family::Ip6)]);
     let transport = random.pick(&[Layer::Any, Layer::Tcp, Layer::Udp, Layer::Icmp]);
     let mut matches = Vec::new();
     interfaces(random, place, &mut matches);
-    network(random, family, sets, &mut matches);
+    network(random, family, known.sets, &mut matches);
     // A protocol's messages belong to one family; without one, `icmp` chooses IPv6.
+    let before = matches.len();
     transport.matches(random, family.unwrap_or(Family::Ip6), family, &mut matches);
+    let about = About {
+        place,
+        family,
+        transport,
+        names_protocol: matches.len() > before,
+    };
+    asks::asks(random, about, known.field_sets, &mut matches);
     if place.tracked && random.one_in(3) {
         let states = random.some_of(&CtState::ALL);
         // Without a state that is left out, the opposite would match nothing.
@@ -134,38 +227,23 @@ fn rule(random: &mut Random, index: usize, sets: &[Set], place: &Place) -> Rule 
             "rule {index} ({})",
             random.pick(&["web", "it's", "a/b: c", "100% <=> !?"])
         ),
-        statements: statements(random, transport, place),
+        statements: does::statements(random, about, known.field_sets),
         matches,
     }
 }
 
 fn interfaces(random: &mut Random, place: &Place, matches: &mut Vec<Match>) {
-    let names = [
-        "lo",
-        "eth0",
-        "br-0a1b2c3d4e5f",
-        "wg0.12",
-        "802",
-        "all",
-        "a:b",
-        "-",
-    ];
-    let inbound = [Hook::Prerouting, Hook::Input, Hook::Forward];
-    let outbound = [Hook::Forward, Hook::Output, Hook::Postrouting];
-    let Some(hook) = place.hook else {
-        return;
-    };
     let mut push = |random: &mut Random, test: fn(Vec<String>) -> Test| {
         if random.one_in(4) {
-            let chosen = random.some_of(&names);
+            let chosen = random.some_of(&INTERFACES);
             let chosen = chosen.into_iter().map(str::to_owned).collect();
             matches.push(any(random, test(chosen)));
         }
     };
-    if inbound.contains(&hook) {
+    if place.is_inbound() {
         push(random, Test::Iifname);
     }
-    if outbound.contains(&hook) {
+    if place.is_outbound() {
         push(random, Test::Oifname);
     }
 }
@@ -249,58 +327,6 @@ fn ports(random: &mut Random, protocol: PortProtocol, matches: &mut Vec<Match>) 
     }
 }
 
-fn statements(random: &mut Random, transport: Layer, place: &Place) -> Vec<Statement> {
-    let mut statements = Vec::new();
-    if random.one_in(3) {
-        statements.push(Statement::Limit(limit(random)));
-    }
-    if random.one_in(3) {
-        statements.push(Statement::Counter);
-    }
-    if random.one_in(4) {
-        let prefix = random.pick(&[None, Some("drop: "), Some("portreeve/in=")]);
-        statements.push(Statement::Log {
-            prefix: prefix.map(str::to_owned),
-            level: random.pick(&LogLevel::ALL),
-        });
-    }
-    let last = random.up_to(8);
-    let target = |random: &mut Random| {
-        let targets: Vec<usize> = place.targets.clone().collect();
-        (!targets.is_empty()).then(|| regular_name(random.pick(&targets)))
-    };
-    let rejects = matches!(place.hook, Some(Hook::Input | Hook::Forward | Hook::Output));
-    match last {
-        0 => statements.push(Statement::Accept),
-        1 => statements.push(Statement::Drop),
-        2 => statements.push(Statement::Return),
-        3 => statements.push(Statement::Continue),
-        4 => statements.extend(target(random).map(Statement::Jump)),
-        5 => statements.extend(target(random).map(Statement::Goto)),
-        6 if rejects => {
-            let reject = random.pick(&Reject::ALL);
-            let reset = reject == Reject::TcpReset && transport != Layer::Tcp;
-            let reject = if reset { Reject::NoRoute } else { reject };
-            statements.push(Statement::Reject(reject));
-        }
-        _ => {}
-    }
-    if statements.is_empty() {
-        statements.push(Statement::Counter);
-    }
-    statements
-}
-
-fn limit(random: &mut Random) -> Limit {
-    Limit {
-        rate: random.pick(&[1, 5, 10, 1_000, 1_000_000]),
-        per: random.pick(&TimeUnit::ALL),
-        // What a rate of one a week still allows: the kernel counts in nanoseconds.
-        burst: random.pick(&[1, 5, 7, 100, 30_500]),
-        over: random.one_in(3),
-    }
-}
-
 fn addresses(random: &mut Random, family: Family, sets: &[Set]) -> AddressOperand {
     let fitting: Vec<_> = sets.iter().filter(|set| set.family == family).collect();
     if !fitting.is_empty() && random.one_in(2) {
@@ -372,53 +398,5 @@ fn any(random: &mut Random, test: Test) -> Match {
     Match {
         negated: random.one_in(3),
         test,
-    }
-}
-
-/// A small generator of random numbers (`SplitMix64`, Steele and others, 2014), so that a seed
-/// means the same in ten years.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// The sequence with this seed.
-    #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next 64 bits.
-    pub const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    /// A number below `end`.
-    ///
-    /// # Panics
-    /// When there is none, because `end` is 0.
-    pub fn up_to(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// True once in `times`.
-    pub fn one_in(&mut self, times: usize) -> bool {
-        self.up_to(times) == 0
-    }
-
-    /// One of these.
-    pub fn pick<T: Clone>(&mut self, of: &[T]) -> T {
-        of[self.up_to(of.len())].clone()
-    }
-
-    /// At least one of these, each at most once, in any order.
-    pub fn some_of<T: Clone>(&mut self, of: &[T]) -> Vec<T> {
-        let mut left = of.to_vec();
-        (0..=self.up_to(of.len()))
-            .map(|_| left.swap_remove(self.up_to(left.len())))
-            .collect()
     }
 }

@@ -220,8 +220,8 @@ fn d11_a_plan_or_a_rule_set_comes_only_from_its_stage() {
     replace(
         &mut broken,
         path,
-        "    sets: Vec<Set>,\n    chains",
-        "    pub sets: Vec<Set>,\n    chains",
+        "    sets: Vec<Set>,\n    field_sets",
+        "    pub sets: Vec<Set>,\n    field_sets",
     );
     let messages: Vec<String> = check(&broken)
         .into_iter()

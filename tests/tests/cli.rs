@@ -4,6 +4,8 @@
 mod applied;
 #[path = "cli/boot.rs"]
 mod boot;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "cli/state_dir.rs"]
 mod state_dir;
 
@@ -72,53 +74,6 @@ fn json_carries_the_facts_that_people_see() {
     assert_eq!(plan["plan"]["settings"]["ssh-port"], "22");
     assert_eq!(plan["plan"]["chains"][0]["base"]["policy"], "drop");
     assert_eq!(plan["plan"]["goals"][0]["answer"], "not proved");
-}
-
-#[test]
-fn explain_names_the_rule_that_decides() {
-    let subject = Subject::new();
-    let explain = |packet: &str| {
-        subject.run(&[&["explain"][..], &packet.split(' ').collect::<Vec<_>>()].concat())
-    };
-    explain("tcp 192.0.2.7 to 198.51.100.1:22")
-        .succeeds(&["verdict   accept, by rule `ssh` in chain input"]);
-    explain("tcp 173.245.48.1 to 198.51.100.1:443")
-        .succeeds(&["verdict   accept, by rule `web` in chain input"]);
-    explain("tcp 192.0.2.7 to 198.51.100.1:443").succeeds(&[
-        "no: ip saddr @cloudflare_v4, the packet has 192.0.2.7",
-        "verdict   drop, by the chain policy of input",
-    ]);
-    explain("output tcp 198.51.100.1:22 to 192.0.2.7:5 established")
-        .succeeds(&["verdict   accept: no chain is attached to this hook"]);
-    explain("tcp 192.0.2.7 to ::1").fails(2, &["are of different families", "explain --help"]);
-    explain("sctp 192.0.2.7 to 192.0.2.8:1")
-        .fails(2, &["neither `sctp` nor `192.0.2.7` is tcp, udp"]);
-}
-
-#[test]
-fn explain_says_perhaps_where_a_limit_decides() {
-    let run = Subject::new().run(&[
-        "explain",
-        "--set",
-        "log=true",
-        "--set",
-        "otherwise=reject",
-        "--format",
-        "json",
-        "tcp",
-        "192.0.2.7",
-        "to",
-        "198.51.100.1:8080",
-    ]);
-    let explained = run.json();
-    // The log is limited, but what happens to the packet is not.
-    assert_eq!(explained["certain"], true);
-    assert_eq!(explained["fates"][0]["verdict"], "drop");
-    let steps = explained["walk"].as_array().unwrap();
-    assert!(
-        steps.iter().any(|step| step["result"] == "may match"),
-        "{explained:#}"
-    );
 }
 
 #[test]

@@ -107,6 +107,32 @@ fn a_terse_listing_says_everything_but_elements() {
     }
 }
 
+/// Losing this, a rule that excludes a source port and a destination port would exclude only the
+/// packets that have both: nft joins the two comparisons, and lists them as if it had not.
+#[test]
+fn what_a_rule_excludes_of_two_fields_is_not_joined() {
+    let Some(namespace) = namespace("what_a_rule_excludes_of_two_fields_is_not_joined") else {
+        return;
+    };
+    let excluded = |test| draft::Match {
+        negated: true,
+        test,
+    };
+    let matches = vec![
+        excluded(Test::Sport(PortProtocol::Tcp, vec![1..=1])),
+        excluded(Test::Dport(PortProtocol::Tcp, vec![2..=2])),
+    ];
+    let draft = with_rule(matches, vec![draft::Statement::Accept]);
+    let sent = validate(&draft, &Feeds::default()).unwrap();
+    apply(&namespace, &sent).unwrap();
+    assert_same(0, &lift(&list(&namespace, &["-j"])).unwrap(), &sent);
+    let program = ["--debug=netlink", "list", "table", "inet", TABLE];
+    let program = namespace.nft(&program, "").unwrap();
+    for load in ["2b @ transport header + 0", "2b @ transport header + 2"] {
+        assert!(program.contains(load), "{program}");
+    }
+}
+
 /// What each word of our JSON comes out as when nft 1.0.6 lists the rule as text. Losing this, an
 /// operator swapped in the library we use would open what should be closed.
 #[test]
@@ -241,7 +267,7 @@ fn what_nft_complains_about_is_understood() {
         assert_eq!(refusal.cause, cause, "{what}: {stderr}");
     }
     let (refusal, stderr) = refused(&json.replacen("{\"counter\":null}", "{\"later\":null}", 1));
-    let first_rule = "rule `1` in chain `input`";
+    let first_rule = "rule `1` in chain `pre`";
     assert_eq!(
         refusal.subject.map(|s| s.to_string()).as_deref(),
         Some(first_rule),
@@ -356,12 +382,14 @@ fn with_rule(matches: Vec<draft::Match>, statements: Vec<draft::Statement>) -> d
         statements,
     };
     let base = draft::Base {
+        chain_type: draft::ChainType::Filter,
         hook: Hook::Input,
         priority: 0,
         policy: ChainPolicy::Drop,
     };
     draft::Draft {
         sets: Vec::new(),
+        field_sets: Vec::new(),
         chains: vec![draft::Chain {
             name: "input".to_owned(),
             base: Some(base),

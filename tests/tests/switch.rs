@@ -22,6 +22,9 @@ use portreeve_nft::switch::{self, Side};
 use portreeve_nft::{Installed, lift_installed, stage};
 use portreeve_tests::namespace::{Namespace, tool};
 
+#[path = "switch/generations.rs"]
+mod generations;
+
 /// Says that this process is in the namespace already.
 const INSIDE: &str = "PORTREEVE_TEST_INSIDE";
 
@@ -392,6 +395,7 @@ fn ruleset(label: &str, policy: ChainPolicy) -> Ruleset {
         statements: vec![Statement::Accept],
     };
     let base = draft::Base {
+        chain_type: draft::ChainType::Filter,
         hook: Hook::Input,
         priority: 0,
         policy,
@@ -403,6 +407,7 @@ fn ruleset(label: &str, policy: ChainPolicy) -> Ruleset {
     };
     let draft = Draft {
         sets: Vec::new(),
+        field_sets: Vec::new(),
         chains: vec![chain],
     };
     validate(&draft, &Feeds::default()).expect("is valid")

@@ -73,8 +73,8 @@ fn what_portreeve_never_says_is_named() {
             "set `s` has an element of the other family, which portreeve never puts there",
         ),
         (
-            r#"{"chain":{"family":"inet","table":"portreeve","name":"c","type":"nat","hook":"output","prio":0}}"#,
-            "chain `c` has the type `nat`, which portreeve never puts there",
+            r#"{"chain":{"family":"inet","table":"portreeve","name":"c","type":"later","hook":"output","prio":0}}"#,
+            "chain `c` has the type `later`, which portreeve never puts there",
         ),
         (
             r#"{"chain":{"family":"inet","table":"portreeve","name":"c","hook":"output"}}"#,
@@ -93,18 +93,15 @@ fn what_portreeve_never_says_is_named() {
 #[test]
 fn a_foreign_rule_is_named_with_its_handle() {
     let rows: &[(&str, &str)] = &[
-        (
-            r#"{"masquerade":null}"#,
-            "the statement `{\"masquerade\":null}`",
-        ),
+        (r#"{"xt":null}"#, "the statement `{\"xt\":null}`"),
         (r#"{"counter":"named"}"#, "the counter `\"named\"`"),
         (
             r#"{"limit":{"rate":1,"per":"second","rate_unit":"mbytes"}}"#,
             "the expression `{\"per\":\"second\",\"rate\":1,\"rate_unit\":\"mbytes\"}`",
         ),
         (
-            r#"{"reject":{"type":"icmp","expr":"port-unreachable"}}"#,
-            "the statement `{\"reject\":{\"expr\":\"port-unreachable\",\"type\":\"icmp\"}}`",
+            r#"{"reject":{"type":"icmp","expr":"frag-needed"}}"#,
+            "the statement `{\"reject\":{\"expr\":\"frag-needed\",\"type\":\"icmp\"}}`",
         ),
         (r#"{"reject":null}"#, "the statement `{\"reject\":null}`"),
         (
@@ -112,8 +109,8 @@ fn a_foreign_rule_is_named_with_its_handle() {
             "the operator `<` on meta l4proto",
         ),
         (
-            r#"{"match":{"op":"==","left":{"meta":{"key":"mark"}},"right":6}}"#,
-            "a match on `{\"meta\":{\"key\":\"mark\"}}`",
+            r#"{"match":{"op":"==","left":{"meta":{"key":"cpu"}},"right":6}}"#,
+            "a match on `{\"meta\":{\"key\":\"cpu\"}}`",
         ),
         (
             r#"{"match":{"op":"==","left":{"meta":{"key":"l4proto"}},"right":"no-such-protocol"}}"#,
@@ -123,7 +120,10 @@ fn a_foreign_rule_is_named_with_its_handle() {
             r#"{"match":{"op":"==","left":{"ct":{"key":"state"}},"right":["new","related"]}}"#,
             "a comparison of ct state with `[\"new\",\"related\"]`",
         ),
-        (r#"{"log":{"group":3}}"#, "the expression `{\"group\":3}`"),
+        (
+            r#"{"log":{"snaplen":3}}"#,
+            "the expression `{\"snaplen\":3}`",
+        ),
         (r#"["accept"]"#, "the expression `[\"accept\"]`"),
     ];
     for (part, expected) in rows {

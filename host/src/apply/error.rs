@@ -1,5 +1,6 @@
 //! Why a request that concerns the kernel or the disk was not carried out.
 
+use portreeve_model::diagnostic::Said;
 use portreeve_nft::LiftError;
 use portreeve_nft::layout::Number;
 use thiserror::Error;
@@ -111,12 +112,13 @@ impl ApplyError {
     }
 }
 
-/// An error and its causes in one line.
+/// An error and its causes in one line. What others say in them, such as a parser that repeats
+/// what it read, is escaped.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        text = format!("{text}: {}", Said(&cause.to_string()));
         source = cause.source();
     }
     text

@@ -223,6 +223,20 @@ impl Nft {
         }
     }
 
+    /// Every table of every family, with all elements, as nft's JSON.
+    ///
+    /// # Errors
+    /// When nft could not be asked.
+    pub fn list_everything(&self) -> Result<String, NftError> {
+        match self.run(&["-j", "list", "ruleset"], b"") {
+            Ok(listed) => Ok(listed),
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Refused(stderr)) => {
+                Err(Refusal::read(&stderr, &Transaction::default()).into())
+            }
+        }
+    }
+
     /// Runs nft to its end and gives what it printed.
     fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String, Failure> {
         let mut child = self.command(arguments).spawn().map_err(NftError::Start)?;
@@ -256,7 +270,9 @@ impl Nft {
             }
         };
         // Messages are recognised by their English text.
-        command.args(arguments).env_clear().env("LC_ALL", "C");
+        command.args(arguments).env_clear();
+        // Times are listed as the clock of UTC shows them.
+        command.envs([("LC_ALL", "C"), ("TZ", "UTC")]);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use portreeve_model::address::Family;
-use portreeve_model::draft::{Base, Chain, Draft, Match, Rule, Statement, Test};
+use portreeve_model::draft::{Base, Chain, ChainType, Draft, Match, Rule, Statement, Test};
 use portreeve_model::field::PortProtocol;
 use portreeve_model::packet::{CtState, Hook};
 use portreeve_model::ruleset::{ChainPolicy, Ruleset};
@@ -83,6 +83,7 @@ fn ruleset(ssh_port: Option<u16>) -> Ruleset {
     let input = Chain {
         name: "input".to_owned(),
         base: Some(Base {
+            chain_type: ChainType::Filter,
             hook: Hook::Input,
             priority: 0,
             policy: ChainPolicy::Drop,
@@ -91,6 +92,7 @@ fn ruleset(ssh_port: Option<u16>) -> Ruleset {
     };
     let draft = Draft {
         sets: Vec::new(),
+        field_sets: Vec::new(),
         chains: vec![input],
     };
     validate(&draft, &Feeds::default()).expect("the safe rule set makes sense with any port")
@@ -118,7 +120,8 @@ mod tests {
     fn ssh_comes_in_and_little_else() {
         let check = |port, packet: &str, expected| {
             let packet = packet.parse().expect("is a packet");
-            let evaluation = evaluate(&ruleset(port), &packet);
+            let tables = ruleset(port).tables("portreeve");
+            let evaluation = evaluate(&tables, &packet);
             let verdicts: Vec<_> = evaluation.fates.iter().map(|fate| fate.verdict).collect();
             assert_eq!(verdicts, [expected], "{packet}");
         };

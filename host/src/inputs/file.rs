@@ -19,6 +19,9 @@ pub enum ReadError {
     /// It is a directory, a pipe or a device.
     #[error("is not a regular file")]
     NotAFile,
+    /// It is not UTF-8.
+    #[error("is not UTF-8 text")]
+    NotText,
     /// It is too large to be what it should be.
     #[error("is longer than the {max} bytes allowed")]
     TooLong {

@@ -115,7 +115,7 @@ fn is_trial<F>(
 
 #[cfg(test)]
 mod tests {
-    use portreeve_model::draft::{Base, Chain, Draft};
+    use portreeve_model::draft::{Base, Chain, ChainType, Draft};
     use portreeve_model::packet::Hook;
     use portreeve_model::ruleset::ChainPolicy;
     use portreeve_model::validate::{Feeds, validate};
@@ -126,6 +126,7 @@ mod tests {
         let chain = Chain {
             name: "in".to_owned(),
             base: Some(Base {
+                chain_type: ChainType::Filter,
                 hook: Hook::Input,
                 priority: 0,
                 policy,
@@ -134,6 +135,7 @@ mod tests {
         };
         let draft = Draft {
             sets: Vec::new(),
+            field_sets: Vec::new(),
             chains: vec![chain],
         };
         validate(&draft, &Feeds::default()).unwrap()

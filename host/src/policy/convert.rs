@@ -9,13 +9,15 @@ use std::ops::RangeInclusive;
 use portreeve_model::address::{Family, Prefix, PrefixError, address_bits};
 use portreeve_model::description::{Constraint, Description, FeedSpec, SettingSpec};
 use portreeve_model::draft::{
-    AddressOperand, Base, Chain, Draft, Element, Match, Rule, Set, SetNode, Statement, Test,
+    AddressOperand, Base, BitField, Chain, ChainType, Contents, Draft, Element, ExtensionHeader,
+    FieldSet, Match, Nat, NumberField, Rule, Selector, Set, SetNode, SetOperation, Statement,
+    Target, Test, Values, Verdict,
 };
-use portreeve_model::field::PortProtocol;
+use portreeve_model::field::{FibSource, PortProtocol};
 use portreeve_model::goal::{Clause, GoalTemplate, Quantifier};
 use portreeve_model::inputs::{Feed, Inputs, Interface, Listener, Setting, Value};
 use portreeve_model::packet::{CtState, Hook};
-use portreeve_model::ruleset::{ChainPolicy, Limit, LogLevel, Reject, TimeUnit};
+use portreeve_model::ruleset::{ChainPolicy, Limit, LogLevel, Mark, MarkValue, Reject, TimeUnit};
 
 use super::bindings::portreeve::policy::{description, draft, inputs, log, types};
 use super::log::Level;
@@ -73,9 +75,26 @@ pub(super) fn draft(from: draft::Draft) -> Draft {
             family: family(set.family),
             expression: list(set.expression, set_node),
         }),
+        field_sets: list(from.field_sets, |set| FieldSet {
+            name: set.name,
+            fields: list(set.fields, selector),
+            contents: match set.contents {
+                draft::Contents::Elements(rows) => {
+                    Contents::Elements(list(rows, |row| list(row, values)))
+                }
+                draft::Contents::Dynamic(draft::Dynamic { timeout, size }) => {
+                    Contents::Dynamic { timeout, size }
+                }
+            },
+        }),
         chains: list(from.chains, |chain| Chain {
             name: chain.name,
             base: chain.base.map(|base| Base {
+                chain_type: match base.chain_type {
+                    draft::ChainType::Filter => ChainType::Filter,
+                    draft::ChainType::Nat => ChainType::Nat,
+                    draft::ChainType::Route => ChainType::Route,
+                },
                 hook: hook(base.hook),
                 priority: base.priority,
                 policy: match base.policy {
@@ -132,10 +151,7 @@ pub(super) fn inputs(from: &Inputs) -> inputs::Inputs {
         }),
         listeners: from.listeners.as_ref().map(|listeners| {
             each(listeners, |listener: &Listener| inputs::Listener {
-                protocol: match listener.protocol {
-                    PortProtocol::Tcp => types::PortProtocol::Tcp,
-                    PortProtocol::Udp => types::PortProtocol::Udp,
-                },
+                protocol: lower_protocol(listener.protocol),
                 address: lower_address(listener.address),
                 port: listener.port,
             })
@@ -270,6 +286,25 @@ fn condition(from: types::Match) -> Match {
             Test::IcmpType(family(test.family), list(test.ranges, byte_range))
         }
         types::Test::CtState(states) => Test::CtState(list(states, ct_state)),
+        types::Test::Number(test) => Test::Number(
+            number_field(test.field),
+            list(test.ranges, |range| range.first..=range.last),
+        ),
+        types::Test::Bits(test) => Test::Bits {
+            field: match test.field {
+                types::BitField::TcpFlags => BitField::TcpFlags,
+                types::BitField::CtStatus => BitField::CtStatus,
+                types::BitField::Mark => BitField::Mark,
+                types::BitField::CtMark => BitField::CtMark,
+            },
+            mask: test.mask,
+            values: test.values,
+        },
+        types::Test::Concatenation(test) => Test::Concatenation {
+            fields: list(test.fields, selector),
+            elements: list(test.elements, |row| list(row, values)),
+        },
+        types::Test::FieldSet(name) => Test::FieldSet(name),
     };
     Match {
         negated: from.negated,
@@ -286,38 +321,168 @@ fn operand(from: types::AddressOperand) -> AddressOperand {
     }
 }
 
+const fn number_field(from: types::NumberField) -> NumberField {
+    match from {
+        types::NumberField::Iifgroup => NumberField::Iifgroup,
+        types::NumberField::Oifgroup => NumberField::Oifgroup,
+        types::NumberField::Pkttype => NumberField::Pkttype,
+        types::NumberField::Mark => NumberField::Mark,
+        types::NumberField::Skuid => NumberField::Skuid,
+        types::NumberField::Skgid => NumberField::Skgid,
+        types::NumberField::Hour => NumberField::Hour,
+        types::NumberField::Day => NumberField::Day,
+        types::NumberField::Length => NumberField::Length,
+        types::NumberField::NetworkLength(of) => NumberField::NetworkLength(family(of)),
+        types::NumberField::Dscp(of) => NumberField::Dscp(family(of)),
+        types::NumberField::Ecn(of) => NumberField::Ecn(family(of)),
+        types::NumberField::IcmpCode(of) => NumberField::IcmpCode(family(of)),
+        types::NumberField::ThSport => NumberField::ThSport,
+        types::NumberField::ThDport => NumberField::ThDport,
+        types::NumberField::CtMark => NumberField::CtMark,
+        types::NumberField::CtDirection => NumberField::CtDirection,
+        types::NumberField::AddressType(asked) => NumberField::AddressType {
+            of: if asked.destination {
+                FibSource::Daddr
+            } else {
+                FibSource::Saddr
+            },
+            iif: asked.iif,
+        },
+        types::NumberField::ReversePath(mark) => NumberField::ReversePath { mark },
+        types::NumberField::Exthdr(header) => NumberField::Exthdr(match header {
+            types::ExtensionHeader::Hbh => ExtensionHeader::Hbh,
+            types::ExtensionHeader::Rt => ExtensionHeader::Rt,
+            types::ExtensionHeader::Frag => ExtensionHeader::Frag,
+            types::ExtensionHeader::Dst => ExtensionHeader::Dst,
+            types::ExtensionHeader::Mh => ExtensionHeader::Mh,
+        }),
+    }
+}
+
+const fn selector(from: types::Selector) -> Selector {
+    match from {
+        types::Selector::Iifname => Selector::Iifname,
+        types::Selector::Oifname => Selector::Oifname,
+        types::Selector::Saddr(of) => Selector::Saddr(family(of)),
+        types::Selector::Daddr(of) => Selector::Daddr(family(of)),
+        types::Selector::L4proto => Selector::L4proto,
+        types::Selector::Sport(protocol) => Selector::Sport(port_protocol(protocol)),
+        types::Selector::Dport(protocol) => Selector::Dport(port_protocol(protocol)),
+        types::Selector::CtState => Selector::CtState,
+    }
+}
+
+fn values(from: types::Values) -> Values {
+    match from {
+        types::Values::Numbers(range) => Values::Numbers(port_range(range)),
+        types::Values::Addresses(of) => Values::Addresses(element(of)),
+        types::Values::Interface(name) => Values::Interface(name),
+        types::Values::CtState(state) => Values::CtState(ct_state(state)),
+    }
+}
+
 fn statement(from: draft::Statement) -> Statement {
     match from {
         draft::Statement::Counter => Statement::Counter,
-        draft::Statement::Limit(limit) => Statement::Limit(Limit {
-            rate: limit.rate,
-            per: match limit.per {
-                draft::TimeUnit::Second => TimeUnit::Second,
-                draft::TimeUnit::Minute => TimeUnit::Minute,
-                draft::TimeUnit::Hour => TimeUnit::Hour,
-                draft::TimeUnit::Day => TimeUnit::Day,
-                draft::TimeUnit::Week => TimeUnit::Week,
-            },
-            burst: limit.burst,
-            over: limit.over,
-        }),
+        draft::Statement::Limit(of) => Statement::Limit(limit(of)),
+        draft::Statement::Quota(draft::Quota { bytes, over }) => Statement::Quota { bytes, over },
+        draft::Statement::CtCount(draft::CtCount { count, over }) => {
+            Statement::CtCount { count, over }
+        }
         draft::Statement::Log(line) => Statement::Log {
             prefix: line.prefix,
             level: log_level(line.level),
         },
-        draft::Statement::Reject(with) => Statement::Reject(match with {
-            draft::Reject::PortUnreachable => Reject::PortUnreachable,
-            draft::Reject::AdminProhibited => Reject::AdminProhibited,
-            draft::Reject::HostUnreachable => Reject::HostUnreachable,
-            draft::Reject::NoRoute => Reject::NoRoute,
-            draft::Reject::TcpReset => Reject::TcpReset,
-        }),
+        draft::Statement::LogGroup(draft::LogGroup { prefix, group }) => {
+            Statement::LogGroup { prefix, group }
+        }
+        draft::Statement::SetMark(set) => Statement::SetMark(
+            match set.mark {
+                draft::Mark::Packet => Mark::Packet,
+                draft::Mark::Connection => Mark::Connection,
+            },
+            set.number.map_or(MarkValue::Copied, MarkValue::Number),
+        ),
+        draft::Statement::Notrack => Statement::Notrack,
+        draft::Statement::UpdateSet(update) => Statement::UpdateSet {
+            set: update.set,
+            operation: match update.operation {
+                draft::SetOperation::Add => SetOperation::Add,
+                draft::SetOperation::Update => SetOperation::Update,
+                draft::SetOperation::Delete => SetOperation::Delete,
+            },
+            limit: update.limit.map(limit),
+        },
+        draft::Statement::Reject(with) => Statement::Reject(reject(with)),
+        draft::Statement::Nat(of) => Statement::Nat(nat(of)),
+        draft::Statement::VerdictMap(map) => Statement::VerdictMap {
+            fields: list(map.fields, selector),
+            elements: list(map.elements, |element| {
+                (list(element.key, values), verdict(element.verdict))
+            }),
+        },
         draft::Statement::Accept => Statement::Accept,
         draft::Statement::Drop => Statement::Drop,
         draft::Statement::Continue => Statement::Continue,
         draft::Statement::Return => Statement::Return,
         draft::Statement::Jump(target) => Statement::Jump(target),
         draft::Statement::Goto(target) => Statement::Goto(target),
+    }
+}
+
+const fn limit(from: draft::Limit) -> Limit {
+    Limit {
+        rate: from.rate,
+        per: match from.per {
+            draft::TimeUnit::Second => TimeUnit::Second,
+            draft::TimeUnit::Minute => TimeUnit::Minute,
+            draft::TimeUnit::Hour => TimeUnit::Hour,
+            draft::TimeUnit::Day => TimeUnit::Day,
+            draft::TimeUnit::Week => TimeUnit::Week,
+        },
+        burst: from.burst,
+        over: from.over,
+    }
+}
+
+const fn reject(from: draft::Reject) -> Reject {
+    match from {
+        draft::Reject::PortUnreachable => Reject::PortUnreachable,
+        draft::Reject::AdminProhibited => Reject::AdminProhibited,
+        draft::Reject::HostUnreachable => Reject::HostUnreachable,
+        draft::Reject::NoRoute => Reject::NoRoute,
+        draft::Reject::TcpReset => Reject::TcpReset,
+        draft::Reject::Icmp(code) => Reject::Icmp(code),
+        draft::Reject::Icmpv6(code) => Reject::Icmpv6(code),
+    }
+}
+
+fn nat(from: draft::Nat) -> Nat {
+    let target = |target: draft::Target| Target {
+        first: address(target.first),
+        last: address(target.last),
+        ports: target.ports.map(port_range),
+    };
+    match from {
+        draft::Nat::Snat(of) => Nat::Snat(target(of)),
+        draft::Nat::Dnat(of) => Nat::Dnat(target(of)),
+        draft::Nat::Masquerade(ports) => Nat::Masquerade {
+            ports: ports.map(port_range),
+        },
+        draft::Nat::Redirect(ports) => Nat::Redirect {
+            ports: ports.map(port_range),
+        },
+    }
+}
+
+fn verdict(from: draft::Verdict) -> Verdict {
+    match from {
+        draft::Verdict::Accept => Verdict::Accept,
+        draft::Verdict::Drop => Verdict::Drop,
+        draft::Verdict::Continue => Verdict::Continue,
+        draft::Verdict::Return => Verdict::Return,
+        draft::Verdict::Jump(target) => Verdict::Jump(target),
+        draft::Verdict::Goto(target) => Verdict::Goto(target),
     }
 }
 
@@ -365,6 +530,19 @@ const fn port_protocol(from: types::PortProtocol) -> PortProtocol {
     match from {
         types::PortProtocol::Tcp => PortProtocol::Tcp,
         types::PortProtocol::Udp => PortProtocol::Udp,
+        types::PortProtocol::Udplite => PortProtocol::Udplite,
+        types::PortProtocol::Sctp => PortProtocol::Sctp,
+        types::PortProtocol::Dccp => PortProtocol::Dccp,
+    }
+}
+
+const fn lower_protocol(from: PortProtocol) -> types::PortProtocol {
+    match from {
+        PortProtocol::Tcp => types::PortProtocol::Tcp,
+        PortProtocol::Udp => types::PortProtocol::Udp,
+        PortProtocol::Udplite => types::PortProtocol::Udplite,
+        PortProtocol::Sctp => types::PortProtocol::Sctp,
+        PortProtocol::Dccp => types::PortProtocol::Dccp,
     }
 }
 

@@ -89,6 +89,14 @@ impl Failure {
         Self::one(ExitCode::Usage, "A001", "command line", error, help)
     }
 
+    /// A listing of rules that cannot be read, or is none.
+    #[must_use]
+    pub fn listing(subject: &str, error: &dyn Error) -> Self {
+        let help = "give what `nft -j list ruleset` prints";
+        let subject = format!("listing {}", Quoted(subject));
+        Self::one(ExitCode::Invalid, "A019", &subject, error, help)
+    }
+
     /// The state directory cannot be used.
     #[must_use]
     pub fn store(error: &StoreError) -> Self {

@@ -1,15 +1,12 @@
 //! Answers and failures for people.
 
+mod explain;
 mod trial;
 
 use std::fmt::Write as _;
 
 use portreeve_model::diagnostic::Quoted;
-use portreeve_model::evaluate::{Decider, Evaluation, Fate, HookVerdict, StepResult};
-use portreeve_model::field::Field;
 use portreeve_model::goal::Quantifier;
-use portreeve_model::packet::Packet;
-use portreeve_model::ruleset::Match;
 use portreeve_model::ruleset::text::Elements;
 use portreeve_nft::layout::Number;
 
@@ -101,11 +98,7 @@ pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
         }
         Answer::Status(status) => trial::status(status, paint),
         Answer::History(entries) => trial::history(entries, paint),
-        Answer::Explanation {
-            plan,
-            packet,
-            evaluation,
-        } => explanation(plan, packet, evaluation, paint),
+        Answer::Explanation(it) => explain::explanation(it, paint),
     }
 }
 
@@ -202,87 +195,6 @@ fn goals(plan: &Plan) -> String {
 
 fn machine(state: MachineState) -> String {
     format!("machine   {state}\n")
-}
-
-fn explanation(plan: &Plan, packet: &Packet, evaluation: &Evaluation, paint: &Paint) -> String {
-    let mut out = format!("packet    {packet}   (hook {})\n", packet.hook);
-    let mut chain = None;
-    for step in &evaluation.walk {
-        if chain != Some(&step.rule.chain) {
-            let _ = writeln!(out, "chain     {}", step.rule.chain);
-            chain = Some(&step.rule.chain);
-        }
-        let number = step.rule.index + 1;
-        let line = format!("{number:>8}  {:<28}  ", step.rule.label.as_str());
-        let line = match &step.result {
-            StepResult::Failed(condition) => paint.faint(&format!(
-                "{line}no: {condition}, the packet has {}",
-                found(packet, condition)
-            )),
-            StepResult::Matched => format!("{line}yes: {}", done(plan, step)),
-            StepResult::MayMatch => format!("{line}perhaps: {}", done(plan, step)),
-        };
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
-    for fate in &evaluation.fates {
-        let certain = evaluation.fates.len() == 1;
-        let _ = writeln!(out, "verdict   {}", fate_text(fate, certain, paint));
-    }
-    out + "scope     the planned table inet portreeve; other tables may drop what it accepts\n"
-}
-
-/// The rule as nft writes it, for a step that did something.
-fn done(plan: &Plan, step: &portreeve_model::evaluate::Step) -> String {
-    plan.ruleset()
-        .chain(&step.rule.chain)
-        .and_then(|chain| chain.rules().get(step.rule.index))
-        .map(ToString::to_string)
-        .unwrap_or_default()
-}
-
-/// What the packet has where a match looked.
-fn found(packet: &Packet, condition: &Match) -> String {
-    let field = condition.field();
-    match field {
-        Field::Iifname => packet.iifname.clone(),
-        Field::Oifname => packet.oifname.clone(),
-        Field::CtState => packet.ct_state.keyword().to_owned(),
-        Field::Saddr(family) | Field::Daddr(family) => packet.load(field).map_or_else(
-            || "no such address".to_owned(),
-            |bits| family.address(bits).to_string(),
-        ),
-        Field::Nfproto
-        | Field::HopLimit(_)
-        | Field::L4proto
-        | Field::Sport(_)
-        | Field::Dport(_)
-        | Field::IcmpType(_) => packet
-            .load(field)
-            .map_or_else(|| "no such field".to_owned(), |value| value.to_string()),
-    }
-}
-
-fn fate_text(fate: &Fate, certain: bool, paint: &Paint) -> String {
-    let verdict = match (fate.verdict, fate.reject) {
-        (HookVerdict::Accept, _) => paint.good("accept"),
-        (HookVerdict::Drop, None) => paint.bad("drop"),
-        (HookVerdict::Drop, Some(reject)) => {
-            paint.bad(&format!("reject with {}", reject.keyword()))
-        }
-    };
-    let perhaps = if certain { "" } else { "perhaps " };
-    match &fate.by {
-        Decider::Rule(rule) => {
-            format!(
-                "{perhaps}{verdict}, by rule `{}` in chain {}",
-                rule.label, rule.chain
-            )
-        }
-        Decider::ChainPolicy(chain) => {
-            format!("{perhaps}{verdict}, by the chain policy of {chain}")
-        }
-        Decider::NoChain => format!("{perhaps}{verdict}: no chain is attached to this hook"),
-    }
 }
 
 pub(super) fn failure(failure: &Failure, paint: &Paint) -> String {

@@ -1,9 +1,9 @@
 //! Answers and failures for programs: one JSON document, the same facts as for people.
 
+mod explain;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use portreeve_model::evaluate::{Decider, Evaluation, HookVerdict, StepResult};
-use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::{Chain, Set};
 use serde_json::{Value, json};
 
@@ -80,21 +80,9 @@ pub(super) fn answer(answer: &Answer) -> String {
         Answer::History(entries) => json!({
             "history": entries.iter().map(entry).collect::<Vec<_>>(),
         }),
-        Answer::Explanation {
-            packet, evaluation, ..
-        } => explanation(packet, evaluation),
+        Answer::Explanation(it) => explain::explanation(it),
     };
     line(&value)
-}
-
-fn explanation(packet: &Packet, evaluation: &Evaluation) -> Value {
-    json!({
-        "packet": packet.to_string(),
-        "hook": packet.hook.keyword(),
-        "walk": evaluation.walk.iter().map(step).collect::<Vec<_>>(),
-        "fates": evaluation.fates.iter().map(fate).collect::<Vec<_>>(),
-        "certain": evaluation.fates.len() == 1,
-    })
 }
 
 pub(super) fn failure(failure: &Failure) -> String {
@@ -234,40 +222,4 @@ fn entry(entry: &Result<Entry, StoreError>) -> Value {
         }),
         Err(error) => json!({ "error": with_causes(error) }),
     }
-}
-
-fn step(step: &portreeve_model::evaluate::Step) -> Value {
-    let (result, failed) = match &step.result {
-        StepResult::Failed(condition) => ("failed", Some(condition.to_string())),
-        StepResult::Matched => ("matched", None),
-        StepResult::MayMatch => ("may match", None),
-    };
-    json!({
-        "chain": step.rule.chain.as_str(),
-        "index": step.rule.index,
-        "label": step.rule.label.as_str(),
-        "result": result,
-        "failed_match": failed,
-    })
-}
-
-fn fate(fate: &portreeve_model::evaluate::Fate) -> Value {
-    let verdict = match fate.verdict {
-        HookVerdict::Accept => "accept",
-        HookVerdict::Drop => "drop",
-    };
-    let by = match &fate.by {
-        Decider::Rule(rule) => json!({
-            "chain": rule.chain.as_str(),
-            "index": rule.index,
-            "label": rule.label.as_str(),
-        }),
-        Decider::ChainPolicy(chain) => json!({ "chain_policy_of": chain.as_str() }),
-        Decider::NoChain => Value::Null,
-    };
-    json!({
-        "verdict": verdict,
-        "reject": fate.reject.map(portreeve_model::ruleset::Reject::keyword),
-        "by": by,
-    })
 }

@@ -3,6 +3,7 @@
 //! Every format is made from the same values, and whatever follows an `apply` ends with the
 //! state of the machine.
 
+mod explanation;
 mod failure;
 mod human;
 mod json;
@@ -10,11 +11,10 @@ mod json;
 use std::io::{self, IsTerminal, Write};
 use std::rc::Rc;
 
-use portreeve_model::evaluate::Evaluation;
-use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::text::Elements;
 use portreeve_nft::layout::Number;
 
+pub use self::explanation::{Explanation, Source};
 pub use self::failure::Failure;
 pub use crate::apply::MachineState;
 use crate::apply::generation::Record;
@@ -88,14 +88,7 @@ pub enum Answer {
     /// What was applied, and what became of it; the newest first.
     History(Vec<Result<Entry, StoreError>>),
     /// What happens to a packet.
-    Explanation {
-        /// The plan that decides.
-        plan: Box<Plan>,
-        /// The packet.
-        packet: Box<Packet>,
-        /// What happens.
-        evaluation: Evaluation,
-    },
+    Explanation(Box<Explanation>),
 }
 
 /// Where a plan was checked.
@@ -156,7 +149,7 @@ impl Answer {
             | Self::RolledBack { .. }
             | Self::Booted { .. }
             | Self::History(_)
-            | Self::Explanation { .. } => ExitCode::Done,
+            | Self::Explanation(_) => ExitCode::Done,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use portreeve_model::address::{AddressSet, Family, Prefix};
 use portreeve_model::description::{Description, FeedSpec};
-use portreeve_model::diagnostic::Quoted;
+use portreeve_model::diagnostic::{Quoted, Said};
 use portreeve_model::inputs::{Feed, Inputs};
 use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::Reject;
@@ -419,7 +419,8 @@ impl CaseFile {
         };
         let written: Written = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| reader.line(span.start));
-            reader.error_at(line, error.message().replace('\n', " "))
+            let message = error.message().replace('\n', " ");
+            reader.error_at(line, Said(&message).to_string())
         })?;
         let mut inputs = super::inputs(description);
         reader.settings(&written, &mut inputs)?;
@@ -577,9 +578,9 @@ impl Reader<'_> {
         let found = kind.get_ref();
         let known = Reject::ALL
             .into_iter()
-            .find(|known| known.keyword() == found);
+            .find(|known| known.to_string() == *found);
         known.ok_or_else(|| {
-            let known = Reject::ALL.map(Reject::keyword).join(", ");
+            let known = Reject::ALL.map(|kind| kind.to_string()).join(", ");
             self.error(
                 kind,
                 format!("reject: found {}, allowed is {known}", Quoted(found)),

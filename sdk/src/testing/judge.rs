@@ -4,9 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use portreeve_model::draft::Draft;
-use portreeve_model::evaluate::{Decider, Evaluation, Fate, HookVerdict, StepResult, evaluate};
+use portreeve_model::evaluate::{
+    Decider, Evaluation, Fate, HookVerdict, Step, StepResult, evaluate,
+};
 use portreeve_model::packet::Packet;
-use portreeve_model::ruleset::{Limit, Reject, Ruleset, Statement, Verdict};
+use portreeve_model::ruleset::{Limit, Ruleset, Statement, Verdict};
+use portreeve_model::tables::Tables;
 use portreeve_model::validate::validate;
 
 use super::{Case, CaseFile, Expected, ExpectedVerdict, Logging};
@@ -89,15 +92,18 @@ pub fn judge(file: &CaseFile, decision: &Result<Draft, Refusal>) -> Vec<Failure>
         )),
         (Expected::Packets(_), Err(refusal)) => one(format!("the policy refuses: {refusal}")),
         (Expected::Packets(cases), Ok(draft)) => match validate(draft, &file.feeds) {
-            Ok(ruleset) => cases
-                .iter()
-                .filter_map(|case| wrong(case, &ruleset))
-                .map(|(line, message)| Failure {
+            Ok(ruleset) => {
+                let tables = ruleset.tables(TABLE);
+                let wrong = cases
+                    .iter()
+                    .filter_map(|case| wrong(case, &ruleset, &tables));
+                let failure = |(line, message)| Failure {
                     path: file.path.clone(),
                     line: Some(line),
                     message,
-                })
-                .collect(),
+                };
+                wrong.map(failure).collect()
+            }
             Err(found) => found
                 .iter()
                 .flat_map(|defect| one(defect.to_string()))
@@ -108,15 +114,21 @@ pub fn judge(file: &CaseFile, decision: &Result<Draft, Refusal>) -> Vec<Failure>
 
 /// Whether every case of the file holds of `ruleset`; nothing is written down.
 pub(super) fn holds(cases: &[Case], ruleset: &Ruleset) -> bool {
-    cases.iter().all(|case| wrong(case, ruleset).is_none())
+    let tables = ruleset.tables(TABLE);
+    cases
+        .iter()
+        .all(|case| wrong(case, ruleset, &tables).is_none())
 }
 
-/// What is wrong with the case, and on which line it stands.
-fn wrong(case: &Case, ruleset: &Ruleset) -> Option<(usize, String)> {
-    let evaluation = evaluate(ruleset, &case.packet);
+/// The table that a rule set is judged as.
+pub(super) const TABLE: &str = "portreeve";
+
+/// What is wrong with the case, and on which line it stands. `tables` is `ruleset` as a table.
+fn wrong(case: &Case, ruleset: &Ruleset, tables: &Tables) -> Option<(usize, String)> {
+    let evaluation = evaluate(tables, &case.packet);
     let (fates, way) = (&evaluation.fates, Way::of(&evaluation, ruleset));
     let verdict = verdict_of(&evaluation);
-    let decides = |fate: &Fate| {
+    let decides = |fate: &Fate<'_>| {
         let by = case.by.as_ref();
         by.is_none_or(|label| *label == decider(&fate.by))
             && case.reject.is_none_or(|kind| fate.reject == Some(kind))
@@ -137,8 +149,11 @@ fn wrong(case: &Case, ruleset: &Ruleset) -> Option<(usize, String)> {
     if verdict == case.verdict && decided && met {
         return None;
     }
-    let kind = |fate: &Fate| fate.reject.map_or("nothing", Reject::keyword);
-    let each = |text: &dyn Fn(&Fate) -> String| {
+    let kind = |fate: &Fate<'_>| match fate.reject {
+        Some(kind) => kind.to_string(),
+        None => "nothing".to_owned(),
+    };
+    let each = |text: &dyn Fn(&Fate<'_>) -> String| {
         let texts: Vec<_> = fates.iter().map(text).collect();
         texts.join(" or ")
     };
@@ -148,8 +163,8 @@ fn wrong(case: &Case, ruleset: &Ruleset) -> Option<(usize, String)> {
         expected += &format!(", by {label}");
     }
     if let Some(wanted) = case.reject {
-        expected += &format!(", with {}", wanted.keyword());
-        found += &format!(", with {}", each(&|fate| kind(fate).to_owned()));
+        expected += &format!(", with {wanted}");
+        found += &format!(", with {}", each(&kind));
     }
     if let Some(wanted) = case.log {
         expected += &format!(", logged {wanted}");
@@ -167,12 +182,12 @@ fn wrong(case: &Case, ruleset: &Ruleset) -> Option<(usize, String)> {
         "{}\n  expected  {expected}\n  found     {found}\n  why       {}\n  walk      {}",
         case.packet,
         case.why,
-        walk(ruleset, &case.packet).join("\n            ")
+        lines(&evaluation).join("\n            ")
     );
     Some((case.line, message))
 }
 
-fn verdict_of(evaluation: &Evaluation) -> ExpectedVerdict {
+fn verdict_of(evaluation: &Evaluation<'_>) -> ExpectedVerdict {
     let dropped = |rejected: bool| {
         let mut fates = evaluation.fates.iter();
         fates.all(|f| f.verdict == HookVerdict::Drop && f.reject.is_some() == rejected)
@@ -198,7 +213,7 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn of(evaluation: &Evaluation, ruleset: &Ruleset) -> Self {
+    pub(super) fn of(evaluation: &Evaluation<'_>, ruleset: &Ruleset) -> Self {
         let (logging, limits, lines) = (Logging::Never, Vec::new(), Vec::new());
         let mut way = Self {
             logging,
@@ -211,7 +226,8 @@ impl Way {
             if matches!(step.result, StepResult::Failed(_)) {
                 continue;
             }
-            let chain = ruleset.chain(&step.rule.chain);
+            let mut chains = ruleset.chains().iter();
+            let chain = chains.find(|chain| chain.name().as_str() == step.rule.chain_name());
             let chain = chain.expect("evaluated: the chain exists");
             let mut limited = depends;
             for statement in chain.rules()[step.rule.index].statements() {
@@ -221,7 +237,7 @@ impl Way {
                         way.limits.push(*limit);
                     }
                     // Only a limit that stands before it holds a line back.
-                    Statement::Log { .. } => {
+                    Statement::Log { .. } | Statement::LogGroup { .. } => {
                         let logs = if limited {
                             Logging::Limited
                         } else {
@@ -230,8 +246,18 @@ impl Way {
                         way.logging = way.logging.max(logs);
                         way.lines.push(statement.to_string());
                     }
-                    Statement::Counter | Statement::Verdict(Verdict::Continue) => {}
-                    Statement::Reject(_) | Statement::Verdict(_) => depends = limited,
+                    // These hold back like a limit, but no case can say how much.
+                    Statement::Quota { .. }
+                    | Statement::CtCount { .. }
+                    | Statement::UpdateSet(_) => limited = true,
+                    Statement::Counter
+                    | Statement::SetMark(..)
+                    | Statement::Notrack
+                    | Statement::Verdict(Verdict::Continue) => {}
+                    Statement::Reject(_)
+                    | Statement::Nat(_)
+                    | Statement::VerdictMap(_)
+                    | Statement::Verdict(_) => depends = limited,
                 }
             }
         }
@@ -249,11 +275,12 @@ impl Way {
 }
 
 /// Who decided, as a case file says it.
-fn decider(by: &Decider) -> String {
+fn decider(by: &Decider<'_>) -> String {
     match by {
-        Decider::Rule(rule) => rule.label.to_string(),
+        Decider::Rule(rule) => rule.label().to_owned(),
         Decider::ChainPolicy(_) => "chain policy".to_owned(),
         Decider::NoChain => "no chain".to_owned(),
+        Decider::NotFollowed(_) => "too many rules".to_owned(),
     }
 }
 
@@ -273,23 +300,25 @@ fn decider(by: &Decider) -> String {
 /// ```
 #[must_use]
 pub fn walk(ruleset: &Ruleset, packet: &Packet) -> Vec<String> {
-    let evaluation = evaluate(ruleset, packet);
+    lines(&evaluate(&ruleset.tables(TABLE), packet))
+}
+
+/// The way of a packet that was evaluated.
+fn lines(evaluation: &Evaluation<'_>) -> Vec<String> {
     if evaluation.walk.is_empty() {
         return vec!["no rule was looked at".to_owned()];
     }
-    let line = |step: &portreeve_model::evaluate::Step| {
-        let outcome = match &step.result {
-            StepResult::Failed(condition) => format!("not {condition}"),
-            StepResult::Matched => "matches".to_owned(),
-            StepResult::MayMatch => "matches, a limit decides".to_owned(),
-        };
+    let line = |step: &Step<'_>| {
         let rule = &step.rule;
-        format!(
-            "{} {} `{}`: {outcome}",
-            rule.chain,
-            rule.index + 1,
-            rule.label
-        )
+        let part = step.part();
+        let part = part.map_or_else(String::new, |part| rule.place.table.part_text(part));
+        let outcome = match step.result {
+            StepResult::Failed(_) => format!("not {part}"),
+            StepResult::Matched => "matches".to_owned(),
+            StepResult::MayMatch(_) => format!("may match, not certain is {part}"),
+        };
+        let (chain, number) = (rule.chain_name(), rule.index + 1);
+        format!("{chain} {number} `{}`: {outcome}", rule.label())
     };
     evaluation.walk.iter().map(line).collect()
 }
@@ -306,7 +335,8 @@ mod tests {
         let draft = draft([Chain::input(ChainPolicy::Drop).rules(rules)]);
         let ruleset = validate(&draft, &Feeds::default()).unwrap();
         let packet = "tcp 192.0.2.7 > 192.0.2.1:22".parse().unwrap();
-        let way = Way::of(&evaluate(&ruleset, &packet), &ruleset);
+        let tables = ruleset.tables(TABLE);
+        let way = Way::of(&evaluate(&tables, &packet), &ruleset);
         assert_eq!(way.logging, expected);
     }
 

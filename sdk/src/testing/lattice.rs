@@ -5,14 +5,16 @@
 //! come all packets that differ from it in two fields, in every ct state. The order is fixed and
 //! nothing is random.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use portreeve_model::address::Family;
-use portreeve_model::field::{Field, PROTOCOL_TCP, PROTOCOL_UDP, PortProtocol, icmp_protocol};
+use portreeve_model::field::{
+    Field, Kind, PROTOCOL_TCP, PROTOCOL_UDP, PortProtocol, icmp_protocol, interface,
+};
 use portreeve_model::goal::Goal;
-use portreeve_model::intervals::Intervals;
-use portreeve_model::packet::{Addresses, CtState, Hook, Packet, Transport};
-use portreeve_model::ruleset::{Match, Operand, Ruleset};
+use portreeve_model::intervals::{Interval, Intervals};
+use portreeve_model::packet::{Addresses, CtState, Hook, Loaded, Packet, Transport};
+use portreeve_model::ruleset::{Contents, Key, Match, Operand, Ruleset};
 
 /// Packets at the boundaries of `ruleset` and `goals`, each once, in a fixed order.
 ///
@@ -78,6 +80,8 @@ struct Point {
     dport: u16,
     icmp_type: u8,
     ct_state: CtState,
+    /// What else is said of it.
+    facts: BTreeMap<Field, u128>,
 }
 
 /// One field of a point; interface names by position in a list.
@@ -93,10 +97,13 @@ enum Axis {
     Dport,
     IcmpType,
     CtState,
+    /// Any other field.
+    Fact(Field),
 }
 
 impl Axis {
-    /// The axes of which any two are varied; the ct state always is.
+    /// The axes of which any two are varied, with those of other fields that some rule asks; the ct
+    /// state always is.
     const PAIRED: [Self; 9] = [
         Self::Iifname,
         Self::Oifname,
@@ -109,20 +116,21 @@ impl Axis {
         Self::IcmpType,
     ];
 
-    /// The axis of a field; `None` for the family, which a point never changes.
+    /// The axis of a field; `None` for one that a point never changes.
     const fn of(field: Field) -> Option<Self> {
         Some(match field {
             Field::Iifname => Self::Iifname,
             Field::Oifname => Self::Oifname,
-            Field::Nfproto => return None,
             Field::Saddr(_) => Self::Saddr,
             Field::Daddr(_) => Self::Daddr,
             Field::HopLimit(_) => Self::HopLimit,
             Field::L4proto => Self::Protocol,
-            Field::Sport(_) => Self::Sport,
-            Field::Dport(_) => Self::Dport,
+            Field::Sport(_) | Field::ThSport => Self::Sport,
+            Field::Dport(_) | Field::ThDport => Self::Dport,
             Field::IcmpType(_) => Self::IcmpType,
             Field::CtState => Self::CtState,
+            Field::Nfproto => return None,
+            other => Self::Fact(other),
         })
     }
 }
@@ -154,35 +162,24 @@ impl Point {
             dport: 22,
             icmp_type: 8,
             ct_state: CtState::New,
+            facts: BTreeMap::new(),
         };
         for condition in group {
-            let field = condition.field();
-            if field.family().is_some_and(|needed| needed != family) {
-                return None;
+            for field in condition.fields() {
+                if field.family().is_some_and(|needed| needed != family) {
+                    return None;
+                }
+                if let Some(protocol) = field.protocol() {
+                    point.protocol = protocol;
+                }
             }
-            if let Some(protocol) = field.protocol() {
-                point.protocol = protocol;
-            }
-            if let Some(names) = interfaces(condition) {
-                let name = if condition.negated() {
-                    "eth1"
-                } else {
-                    names.first()?
-                };
-                point.set_name(Axis::of(field)?, name);
-                continue;
-            }
-            let values = numbers(condition, ruleset);
-            let allowed = if condition.negated() {
-                values.complement(field.max())
-            } else {
-                values
-            };
-            if field == Field::Nfproto && !allowed.contains(family.number().into()) {
-                return None;
-            }
-            if let (Some(axis), Some(first)) = (Axis::of(field), allowed.iter().next()) {
-                point.set(axis, first.first());
+            for (field, value) in meeting(condition, ruleset)? {
+                if field == Field::Nfproto && value != u128::from(family.number()) {
+                    return None;
+                }
+                if let Some(axis) = Axis::of(field) {
+                    point.place(axis, &coordinate(field, value));
+                }
             }
         }
         Some(point)
@@ -210,6 +207,9 @@ impl Point {
                     .into_iter()
                     .find(|state| *state as u128 == value);
                 self.ct_state = state.unwrap_or(CtState::New);
+            }
+            Axis::Fact(field) => {
+                self.facts.insert(field, value);
             }
         }
     }
@@ -245,7 +245,58 @@ impl Point {
             hop_limit: self.hop_limit,
             transport,
             ct_state: self.ct_state,
+            facts: self
+                .facts
+                .iter()
+                .map(|(field, value)| (*field, Loaded::Value(*value)))
+                .collect(),
         }
+    }
+}
+
+/// Values with which a packet meets a condition, field by field; none when there is no such value.
+fn meeting(condition: &Match, ruleset: &Ruleset) -> Option<Vec<(Field, u128)>> {
+    let rows = rows(condition, ruleset);
+    let first = rows.first();
+    let each = condition.fields().iter().enumerate();
+    let value = |(at, field): (usize, &Field)| {
+        let of_field = |row: &Vec<Interval>| row.get(at).copied();
+        if condition.negated() {
+            let taken: Intervals = rows.iter().filter_map(of_field).collect();
+            let left = taken.complement((*field).max());
+            let other = interface::number("eth1").filter(|other| left.contains(*other));
+            let free = match field.kind() {
+                Kind::Interface => other,
+                _ => left.iter().next().map(|interval| interval.first()),
+            };
+            return Some((*field, free?));
+        }
+        Some((*field, of_field(first?)?.first()))
+    };
+    each.map(value).collect()
+}
+
+/// The elements that a condition compares with, an interval for each field.
+fn rows(condition: &Match, ruleset: &Ruleset) -> Vec<Vec<Interval>> {
+    let single = |numbers: &Intervals| numbers.iter().map(|interval| vec![*interval]).collect();
+    match condition.operand() {
+        Operand::Numbers(numbers) => single(numbers),
+        Operand::Elements(elements) => elements.clone(),
+        Operand::Set(name) => match (ruleset.set(name), ruleset.field_set(name)) {
+            (Some(set), _) => single(set.elements()),
+            (None, Some(set)) => match set.contents() {
+                Contents::Elements(elements) => elements.clone(),
+                Contents::Dynamic { .. } => Vec::new(),
+            },
+            (None, None) => Vec::new(),
+        },
+    }
+}
+
+fn coordinate(field: Field, value: u128) -> Coordinate {
+    match field.kind() {
+        Kind::Interface => Coordinate::Name(interface::name(value)),
+        _ => Coordinate::Number(value),
     }
 }
 
@@ -262,18 +313,28 @@ struct Axes(Vec<(Axis, Vec<Coordinate>)>);
 impl Axes {
     fn new(groups: &[&[Match]], ruleset: &Ruleset, hook: Hook, family: Family) -> Self {
         let conditions: Vec<&Match> = groups.iter().copied().flatten().collect();
+        let asked = conditions.iter().flat_map(|condition| condition.fields());
+        let facts: BTreeSet<Field> = asked
+            .filter(|field| field.family().is_none_or(|needed| needed == family))
+            .filter(|field| matches!(Axis::of(**field), Some(Axis::Fact(_))))
+            .copied()
+            .collect();
         let values = |axis: Axis| {
             let mut values = usual(axis, hook, family);
             for condition in &conditions {
-                let field = condition.field();
-                let fits = field.family().is_none_or(|needed| needed == family);
-                if Axis::of(field) == Some(axis) && fits {
-                    values.extend(boundaries(condition, ruleset));
+                for (at, field) in condition.fields().iter().enumerate() {
+                    let fits = field.family().is_none_or(|needed| needed == family);
+                    if Axis::of(*field) == Some(axis) && fits {
+                        values.extend(boundaries(condition, at, ruleset));
+                    }
                 }
             }
             (axis, values.into_iter().collect())
         };
-        Self(Axis::PAIRED.into_iter().map(values).collect())
+        let axes = Axis::PAIRED
+            .into_iter()
+            .chain(facts.into_iter().map(Axis::Fact));
+        Self(axes.map(values).collect())
     }
 
     /// Every point that differs from `seed` in at most two fields, in every ct state.
@@ -322,43 +383,37 @@ fn usual(axis: Axis, hook: Hook, family: Family) -> BTreeSet<Coordinate> {
         }
         Axis::Sport | Axis::Dport => numbers(&[0, u16::MAX.into()]),
         Axis::IcmpType => numbers(&[0, u8::MAX.into()]),
-        Axis::CtState => BTreeSet::new(),
+        Axis::CtState | Axis::Fact(_) => BTreeSet::new(),
     }
 }
 
-/// The ends of every interval of a match, and the values next to them.
-fn boundaries(condition: &Match, ruleset: &Ruleset) -> Vec<Coordinate> {
-    if let Some(names) = interfaces(condition) {
-        return names.into_iter().map(Coordinate::Name).collect();
-    }
-    let max = condition.field().max();
+/// The ends of every interval of one field of a match, and the values next to them; of bits, each
+/// value with one bit turned over.
+fn boundaries(condition: &Match, at: usize, ruleset: &Ruleset) -> Vec<Coordinate> {
+    let field = condition.fields()[at];
+    let max = field.max();
+    let rows = rows(condition, ruleset);
+    let intervals = rows.iter().filter_map(|row| row.get(at));
     let mut values = Vec::new();
-    for interval in &numbers(condition, ruleset) {
-        values.extend(interval.first().checked_sub(1));
-        values.extend([interval.first(), interval.last()]);
-        values.extend(interval.last().checked_add(1).filter(|next| *next <= max));
-    }
-    values.into_iter().map(Coordinate::Number).collect()
-}
-
-fn interfaces(condition: &Match) -> Option<Vec<String>> {
-    match condition.operand() {
-        Operand::Interfaces(names) => {
-            Some(names.iter().map(|name| name.as_str().to_owned()).collect())
+    for interval in intervals {
+        let (first, last) = (interval.first(), interval.last());
+        values.extend([first, last]);
+        match (condition.key(), field.kind()) {
+            (_, Kind::Interface) => {}
+            (Key::Bits { mask, .. }, _) => {
+                let bits = (0..field.bits()).map(|bit| 1 << bit);
+                values.extend(bits.filter(|bit| mask & bit != 0).map(|bit| first ^ bit));
+            }
+            (Key::Field(_) | Key::Concatenation(_), _) => {
+                values.extend(first.checked_sub(1));
+                values.extend(last.checked_add(1).filter(|next| *next <= max));
+            }
         }
-        Operand::Numbers(_) | Operand::Set(_) => None,
     }
-}
-
-fn numbers(condition: &Match, ruleset: &Ruleset) -> Intervals {
-    match condition.operand() {
-        Operand::Numbers(numbers) => numbers.clone(),
-        Operand::Set(name) => {
-            let set = ruleset.set(name).expect("validated: the set exists");
-            set.elements().clone()
-        }
-        Operand::Interfaces(_) => Intervals::EMPTY,
-    }
+    values
+        .into_iter()
+        .map(|value| coordinate(field, value))
+        .collect()
 }
 
 #[cfg(test)]
@@ -383,8 +438,8 @@ mod tests {
             let saddr = address_bits(saddr.parse::<IpAddr>().unwrap());
             for port in [79, 80, 90, 91] {
                 let there = packets.iter().any(|p| {
-                    p.load(Field::Saddr(Family::Ip)) == Some(saddr)
-                        && p.load(Field::Dport(PortProtocol::Tcp)) == Some(port)
+                    p.load(Field::Saddr(Family::Ip)) == Loaded::Value(saddr)
+                        && p.load(Field::Dport(PortProtocol::Tcp)) == Loaded::Value(port)
                 });
                 assert!(there, "{saddr:x} to port {port}");
             }

@@ -8,6 +8,7 @@ use portreeve_model::draft::Draft;
 use portreeve_model::evaluate::{HookVerdict, evaluate};
 use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::{Reject, Ruleset};
+use portreeve_model::tables::Tables;
 use portreeve_model::validate::validate;
 
 use super::{CaseFile, Expected, case_files, judge, lattice, mutants};
@@ -169,7 +170,8 @@ fn look_again(file: &CaseFile, draft: &Draft, outcomes: &mut BTreeMap<String, Ou
         let does_harm = |mutated: Ruleset| {
             let own = lattice(&mutated, &[]);
             let mut packets = packets.iter().chain(&own);
-            packets.any(|packet| does(&original, packet) != does(&mutated, packet))
+            let (before, after) = (Judged::of(&original), Judged::of(&mutated));
+            packets.any(|packet| before.does(packet) != after.does(packet))
         };
         if mutated.is_ok_and(does_harm) {
             *known = Outcome::Alive;
@@ -177,11 +179,25 @@ fn look_again(file: &CaseFile, draft: &Draft, outcomes: &mut BTreeMap<String, Ou
     }
 }
 
-/// What becomes of a packet and what it meets, whoever decides: a value too much does no harm when
-/// an earlier rule has decided about it, and the order of two rules often makes no difference.
-fn does(ruleset: &Ruleset, packet: &Packet) -> (judge::Way, Vec<(HookVerdict, Option<Reject>)>) {
-    let evaluation = evaluate(ruleset, packet);
-    let way = judge::Way::of(&evaluation, ruleset);
-    let fates = evaluation.fates.into_iter();
-    (way, fates.map(|fate| (fate.verdict, fate.reject)).collect())
+/// A rule set, as drafted and as a table.
+struct Judged<'a> {
+    ruleset: &'a Ruleset,
+    tables: Tables,
+}
+
+impl<'a> Judged<'a> {
+    fn of(ruleset: &'a Ruleset) -> Self {
+        let tables = ruleset.tables(judge::TABLE);
+        Self { ruleset, tables }
+    }
+
+    /// What becomes of a packet and what it meets, whoever decides: a value too much does no harm
+    /// when an earlier rule has decided about it, and the order of two rules often makes no
+    /// difference.
+    fn does(&self, packet: &Packet) -> (judge::Way, Vec<(HookVerdict, Option<Reject>)>) {
+        let evaluation = evaluate(&self.tables, packet);
+        let way = judge::Way::of(&evaluation, self.ruleset);
+        let fates = evaluation.fates.into_iter();
+        (way, fates.map(|fate| (fate.verdict, fate.reject)).collect())
+    }
 }

@@ -5,5 +5,5 @@ use hostile_guests::{Draft, Refusal, draft_of, honest_description, policy, rule}
 policy!(honest_description, decide);
 
 fn decide() -> Result<Draft, Refusal> {
-    Ok(draft_of(vec![rule("all"); 300_000]))
+    Ok(draft_of(vec![rule("all"); 200_000]))
 }

@@ -20,7 +20,7 @@ pub mod bindings {
 
 pub use bindings::portreeve::policy::description::{Description, Facts};
 pub use bindings::portreeve::policy::draft::{
-    Base, Chain, ChainPolicy, Draft, Rule, Set, SetNode, Statement,
+    Base, Chain, ChainPolicy, ChainType, Draft, Rule, Set, SetNode, Statement,
 };
 pub use bindings::portreeve::policy::inputs::Inputs;
 pub use bindings::portreeve::policy::log::{Level, log};
@@ -73,9 +73,11 @@ pub fn honest_description() -> Description {
 pub fn draft_of(rules: Vec<Rule>) -> Draft {
     Draft {
         sets: Vec::new(),
+        field_sets: Vec::new(),
         chains: vec![Chain {
             name: "input_all".to_owned(),
             base: Some(Base {
+                chain_type: ChainType::Filter,
                 hook: Hook::Input,
                 priority: 0,
                 policy: ChainPolicy::Drop,

@@ -29,13 +29,6 @@ const IMPURE: [&str; 13] = [
 /// Types without an order (D7).
 const UNORDERED: [&str; 2] = ["HashMap", "HashSet"];
 
-/// Files of pure crates that may name an unordered type, and why. An entry that is not needed
-/// any more is a violation.
-const UNORDERED_REQUIRED: [(&str, &str); 1] = [(
-    "host/crates/nft/src/words.rs",
-    "the crate `nftables` keeps the flags of a set in a `HashSet`; one element each, never iterated",
-)];
-
 /// The modules that hold what macros generate from the WIT files (D9). The guests that misbehave
 /// on purpose are not bound by it.
 const BINDINGS: &str = "bindings";
@@ -56,7 +49,6 @@ pub(super) fn check(code: &[Code]) -> Vec<Violation> {
             found.extend(stray_generators(file));
         }
     }
-    found.extend(needless_exceptions(code));
     found.extend(scattered_processes(code));
     found
 }
@@ -83,24 +75,7 @@ fn names_unordered(file: &Code) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn unordered(file: &Code) -> impl Iterator<Item = Violation> {
-    let required = UNORDERED_REQUIRED
-        .iter()
-        .any(|(path, _)| *path == file.path);
-    names_unordered(file)
-        .filter(move |_| !required)
-        .map(|(line, word)| file.violation("D7", line, format!("names `{word}`")))
-}
-
-fn needless_exceptions(code: &[Code]) -> impl Iterator<Item = Violation> {
-    let needless = UNORDERED_REQUIRED.iter().filter(|(path, _)| {
-        let file = code.iter().find(|file| file.path == *path);
-        file.is_none_or(|file| names_unordered(file).next().is_none())
-    });
-    needless.map(|(path, _)| Violation {
-        rule: "D7",
-        place: (*path).to_owned(),
-        message: "is excepted and need not be".to_owned(),
-    })
+    names_unordered(file).map(|(line, word)| file.violation("D7", line, format!("names `{word}`")))
 }
 
 /// The one file of the host that starts processes.

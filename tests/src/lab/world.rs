@@ -1,5 +1,6 @@
 //! The story of one run, told from inside the server's namespace.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use portreeve_model::address::Family;
@@ -136,8 +137,9 @@ impl World {
 
 /// What the model allows to come of an attempt.
 fn expected(ruleset: &Ruleset, probe: &Probe) -> Vec<Outcome> {
-    let evaluation = evaluate(ruleset, &packet(probe));
-    let outcome = |fate: &Fate| outcome(fate, probe.saddr.is_ipv6());
+    let tables = ruleset.tables(portreeve_nft::TABLE);
+    let evaluation = evaluate(&tables, &packet(probe));
+    let outcome = |fate: &Fate<'_>| outcome(fate, probe.saddr.is_ipv6());
     evaluation.fates.iter().map(outcome).collect()
 }
 
@@ -165,6 +167,7 @@ fn packet(probe: &Probe) -> Packet {
         hop_limit: 64,
         transport,
         ct_state: CtState::New,
+        facts: BTreeMap::new(),
     }
 }
 
@@ -173,7 +176,7 @@ const SOURCE_PORT: u16 = 40_000;
 
 /// What the client sees of a fate. ICMP and ICMPv6 number their codes differently (RFC 792,
 /// RFC 4443).
-const fn outcome(fate: &Fate, ipv6: bool) -> Outcome {
+const fn outcome(fate: &Fate<'_>, ipv6: bool) -> Outcome {
     match (fate.verdict, fate.reject) {
         (HookVerdict::Accept, _) => Outcome::Open,
         (HookVerdict::Drop, None) => Outcome::Dropped,
@@ -183,6 +186,7 @@ const fn outcome(fate: &Fate, ipv6: bool) -> Outcome {
             Reject::AdminProhibited => Outcome::Rejected(if ipv6 { 1 } else { 13 }),
             Reject::HostUnreachable => Outcome::Rejected(if ipv6 { 3 } else { 1 }),
             Reject::NoRoute => Outcome::Rejected(0),
+            Reject::Icmp(code) | Reject::Icmpv6(code) => Outcome::Rejected(code),
         },
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portreeve_model::address::Family;
-use portreeve_model::draft::{Base, Chain, Draft, Rule, Statement};
+use portreeve_model::draft::{Base, Chain, ChainType, Draft, Rule, Statement};
 use portreeve_model::limits::JUMP_DEPTH_MAX;
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::{ChainPolicy, Ruleset};
@@ -15,7 +15,7 @@ use portreeve_nft::{
 use portreeve_tests::namespace::Namespace;
 use serde_json::{Value, json};
 
-use super::switch::{Generation, document, rule, switch, two_rulesets};
+use super::switch::{Generation, called, document, rule, switch, two_rulesets};
 use super::{assert_same, list, namespace};
 
 /// Puts a generation into the table as `apply` does: what is there already is not sent.
@@ -79,7 +79,7 @@ fn what_is_staged_and_switched_to_is_listed_as_it_was_sent() {
     for seed in 0..500 {
         let [one, other] = two_rulesets(seed);
         let (confirmed, candidate) = ((41, &one), (42, &other));
-        let present = one.sets().iter().map(layout::set).collect();
+        let present = called(confirmed);
         put_beside(&namespace, &BTreeSet::new(), confirmed);
         put_beside(&namespace, &present, candidate);
         turn(&namespace, Some(confirmed), Some(candidate));
@@ -182,6 +182,7 @@ fn ladder(rungs: usize) -> Draft {
         Chain {
             name: format!("c{at}"),
             base: (at == 0).then_some(Base {
+                chain_type: ChainType::Filter,
                 hook: Hook::Input,
                 priority: 0,
                 policy: ChainPolicy::Drop,
@@ -191,6 +192,7 @@ fn ladder(rungs: usize) -> Draft {
     };
     Draft {
         sets: Vec::new(),
+        field_sets: Vec::new(),
         chains: (0..=rungs).map(chain).collect(),
     }
 }

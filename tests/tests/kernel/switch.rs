@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::address::Family;
 use portreeve_model::draft::Draft;
-use portreeve_model::draft::{AddressOperand, Test};
+use portreeve_model::draft::{AddressOperand, Base, ChainType, Test};
 use portreeve_model::names::Name;
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::{ChainPolicy, Ruleset};
@@ -27,8 +27,8 @@ pub(crate) fn switch(
     let (for_good, on_trial) = (entries(confirmed), entries(trial));
     let mut objects = Vec::new();
     for (number, ruleset) in [confirmed, trial].into_iter().flatten() {
-        for (chain, policy) in entries(Some((number, ruleset))).into_values() {
-            objects.extend(entry_chain(number, &chain, policy));
+        for (chain, base) in entries(Some((number, ruleset))).into_values() {
+            objects.extend(entry_chain(number, &chain, base.policy));
         }
     }
     if let Some((number, _)) = trial {
@@ -39,11 +39,13 @@ pub(crate) fn switch(
             "name": layout::trial_set(number), "type": "nf_proto", "flags": ["timeout"],
             "elem": elements}}));
         let name = layout::ARRIVALS;
-        objects.push(base_chain(
-            name,
-            (Hook::Input, layout::ARRIVALS_PRIORITY),
-            ChainPolicy::Accept,
-        ));
+        let base = Base {
+            chain_type: ChainType::Filter,
+            hook: Hook::Input,
+            priority: layout::ARRIVALS_PRIORITY,
+            policy: ChainPolicy::Accept,
+        };
+        objects.push(base_chain(name, base));
         objects.push(rule(
             name,
             &[during(number), goto(&layout::arrivals_chain(number))],
@@ -51,10 +53,16 @@ pub(crate) fn switch(
     }
     let places: BTreeSet<_> = for_good.keys().chain(on_trial.keys()).copied().collect();
     for place in places {
-        let name = layout::base_chain(place.0, place.1);
         let entry = for_good.get(&place);
-        let policy = entry.map_or(ChainPolicy::Accept, |(_, policy)| *policy);
-        objects.push(base_chain(&name, place, policy));
+        let (hook, priority, chain_type) = place;
+        let base = Base {
+            chain_type,
+            hook,
+            priority,
+            policy: entry.map_or(ChainPolicy::Accept, |(_, base)| base.policy),
+        };
+        let name = layout::base_chain(base);
+        objects.push(base_chain(&name, base));
         if let Some((number, _)) = trial {
             let there = on_trial.get(&place);
             let lead = there.map_or(json!({"accept": null}), |(chain, _)| {
@@ -157,25 +165,36 @@ fn without_idle_sets(mut draft: Draft) -> Draft {
     draft
 }
 
-fn entries(generation: Option<Generation<'_>>) -> BTreeMap<(Hook, i32), (Name, ChainPolicy)> {
+/// What the sets of a generation are called in the table.
+pub(crate) fn called((number, ruleset): Generation<'_>) -> BTreeSet<String> {
+    let field_sets = ruleset.field_sets().iter();
+    let field_sets = field_sets.map(|set| layout::field_set(number, set));
+    ruleset
+        .sets()
+        .iter()
+        .map(layout::set)
+        .chain(field_sets)
+        .collect()
+}
+
+type Entries = BTreeMap<(Hook, i32, ChainType), (Name, Base)>;
+
+fn entries(generation: Option<Generation<'_>>) -> Entries {
     let chains = generation.map(|(_, ruleset)| ruleset.chains());
     let entry = |chain: &portreeve_model::ruleset::Chain| {
         let base = chain.base()?;
         Some((
-            (base.hook, base.priority),
-            (chain.name().clone(), base.policy),
+            (base.hook, base.priority, base.chain_type),
+            (chain.name().clone(), base),
         ))
     };
     chains.into_iter().flatten().filter_map(entry).collect()
 }
 
-fn base_chain(name: &str, (hook, priority): (Hook, i32), policy: ChainPolicy) -> Value {
-    let policy = match policy {
-        ChainPolicy::Accept => "accept",
-        ChainPolicy::Drop => "drop",
-    };
-    json!({"chain": {"family": "inet", "table": TABLE, "name": name, "type": "filter",
-        "hook": hook.keyword(), "prio": priority, "policy": policy}})
+fn base_chain(name: &str, base: Base) -> Value {
+    json!({"chain": {"family": "inet", "table": TABLE, "name": name,
+        "type": base.chain_type.keyword(), "hook": base.hook.keyword(), "prio": base.priority,
+        "policy": base.policy.keyword()}})
 }
 
 pub(crate) fn rule(chain: &str, parts: &[Value]) -> Value {

@@ -11,19 +11,14 @@ use portreeve_nft::{
 use portreeve_tests::random;
 use serde_json::{Value, json};
 
-use super::switch::{document, goto, rule, switch, two_rulesets};
+use super::switch::{called, document, goto, rule, switch, two_rulesets};
 
 /// Generations 41 and 42, staged one after the other.
 fn staged([one, other]: &[Ruleset; 2]) -> [Transaction; 2] {
     [
         stage(one, 41, &BTreeSet::new()),
-        stage(other, 42, &called(one)),
+        stage(other, 42, &called((41, one))),
     ]
-}
-
-/// What the sets of a rule set are called in the table.
-fn called(ruleset: &Ruleset) -> BTreeSet<String> {
-    ruleset.sets().iter().map(layout::set).collect()
 }
 
 /// A listing with generation 41 confirmed, 42 on trial, and these objects.
@@ -85,8 +80,9 @@ fn a_set_that_is_there_is_not_sent_again() {
             let sets = subjects.filter_map(|command| set(command.subject().to_string()));
             sets.count()
         };
-        assert_eq!(sets(&BTreeSet::new()), ruleset.sets().len());
-        assert_eq!(sets(&called(&ruleset)), 0);
+        let all = ruleset.sets().len() + ruleset.field_sets().len();
+        assert_eq!(sets(&BTreeSet::new()), all);
+        assert_eq!(sets(&called((1, &ruleset))), 0);
     }
 }
 
@@ -157,7 +153,11 @@ fn a_terse_listing_tells_sets_apart_by_their_names() {
 
 /// The same rule set but for its sets.
 fn with_one_address_more(seed: u64) -> Ruleset {
-    let Draft { mut sets, chains } = random::draft(seed);
+    let Draft {
+        mut sets,
+        field_sets,
+        chains,
+    } = random::draft(seed);
     let [same, _] = two_rulesets(seed);
     sets.retain(|set| {
         same.sets()
@@ -173,7 +173,12 @@ fn with_one_address_more(seed: u64) -> Ruleset {
         set.expression.push(SetNode::Elements(vec![one]));
         set.expression.push(SetNode::Union(vec![0, 1]));
     }
-    validate(&Draft { sets, chains }, &Feeds::default()).expect("valid")
+    let draft = Draft {
+        sets,
+        field_sets,
+        chains,
+    };
+    validate(&draft, &Feeds::default()).expect("valid")
 }
 
 /// Losing this, somebody else's chain would decide over packets while `status` calls the table

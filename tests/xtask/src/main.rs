@@ -1,7 +1,8 @@
-//! Everything that is done to the project: set up, demo, test, battery, bench.
+//! Everything that is done to the project: set up, demo, test, fuzz, battery, bench.
 //!
 //! Each command sets the machine up first. Nothing here needs an answer from a terminal.
 
+mod fuzz;
 mod machine;
 mod setup;
 mod step;
@@ -36,10 +37,11 @@ fn main() -> ExitCode {
         ["test" | "ci"] => test(),
         ["battery"] => battery(),
         ["bench"] => bench(),
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        ["fuzz", words @ ..] => match fuzz::run(words) {
+            Some(ended) => ended,
+            None => return misused(),
+        },
+        _ => return misused(),
     };
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
@@ -49,6 +51,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn misused() -> ExitCode {
+    eprint!("{USAGE}{}", fuzz::USAGE);
+    ExitCode::from(2)
 }
 
 /// Installs what is missing.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::machine::{Machine, WASM};
-use crate::step::{Ended, program};
+use crate::step::{Ended, cargo, program};
 
 /// A tool that is looked for, and the Debian package that has it.
 const TOOLS: [(&str, &str); 3] = [
@@ -84,6 +84,23 @@ pub(crate) fn ensure_target(target: &str) -> io::Result<()> {
         Ended::Badly => Err(io::Error::other(format!(
             "missing: rustup target add {target}"
         ))),
+    }
+}
+
+/// Sees to it that cargo-fuzz and what it compiles libFuzzer with are there.
+pub(crate) fn ensure_fuzzer() -> io::Result<()> {
+    let machine = Machine;
+    if !machine.has_tool("c++") {
+        install(machine, &["g++"])?;
+    }
+    if machine.has_cargo_command("fuzz") {
+        return Ok(());
+    }
+    match cargo(&["install", "--locked", "cargo-fuzz"]).run()? {
+        Ended::Well => Ok(()),
+        Ended::Badly => Err(io::Error::other(
+            "missing: cargo install --locked cargo-fuzz",
+        )),
     }
 }
 

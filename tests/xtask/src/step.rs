@@ -44,7 +44,8 @@ pub(crate) fn built(profile: &str, name: &str) -> io::Result<PathBuf> {
     )))
 }
 
-fn root() -> &'static Path {
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own)
 }
@@ -73,7 +74,15 @@ impl Step {
     }
 
     /// Runs it with its output on the screen, and shows each line to `look` as well.
-    pub(crate) fn watch(mut self, mut look: impl FnMut(&str)) -> io::Result<Ended> {
+    pub(crate) fn watch(self, mut look: impl FnMut(&str)) -> io::Result<Ended> {
+        self.listen(|line| {
+            println!("{line}");
+            look(line);
+        })
+    }
+
+    /// Runs it and shows each line of its output to `look` alone.
+    pub(crate) fn listen(mut self, mut look: impl FnMut(&str)) -> io::Result<Ended> {
         self.announce();
         let (reader, writer) = io::pipe()?;
         self.0.stdout(writer.try_clone()?).stderr(writer);
@@ -82,9 +91,7 @@ impl Step {
         drop(self);
         for line in BufReader::new(reader).split(b'\n') {
             let line = line?;
-            let text = String::from_utf8_lossy(&line);
-            println!("{text}");
-            look(&text);
+            look(&String::from_utf8_lossy(&line));
         }
         Ok(ended(child.wait()?.success()))
     }

@@ -67,7 +67,7 @@ fn write_escaped(
     plain: fn(char) -> bool,
 ) -> fmt::Result {
     for character in text.chars().take(most) {
-        let shown = matches!(character, ' '..='~') || character.is_alphanumeric();
+        let shown = matches!(character, ' '..='~' | '…') || character.is_alphanumeric();
         if shown && plain(character) {
             write!(f, "{character}")?;
         } else {

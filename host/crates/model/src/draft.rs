@@ -3,21 +3,29 @@
 //! The shape follows `wit/` field by field. Names are texts, references may dangle, ranges may
 //! be reversed; [`crate::validate::validate`] finds all of that at once.
 
+pub mod fields;
+pub mod statement;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
 use crate::address::{Family, Prefix};
+pub use crate::draft::fields::{BitField, ExtensionHeader, NumberField, Selector, Values};
+pub use crate::draft::statement::{Nat, SetOperation, Statement, Target, Verdict};
 use crate::field::PortProtocol;
 use crate::packet::{CtState, Hook};
-use crate::ruleset::{ChainPolicy, Limit, LogLevel, Reject};
+use crate::ruleset::ChainPolicy;
+pub use crate::tables::ChainType;
 
 /// A drafted rule set: one nft table of family `inet`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Draft {
-    /// Named sets.
+    /// Named sets of addresses.
     pub sets: Vec<Set>,
+    /// Named sets of what some fields of a packet hold together.
+    pub field_sets: Vec<FieldSet>,
     /// Base chains and regular chains.
     pub chains: Vec<Chain>,
 }
@@ -76,6 +84,32 @@ impl From<Prefix> for Element {
     }
 }
 
+/// A named set of what some fields of a packet hold together: `ip saddr . tcp dport`. With one
+/// field it is a set of its values.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FieldSet {
+    /// Its name; no set of addresses has the same.
+    pub name: String,
+    /// The fields, in the order in which each element has their values.
+    pub fields: Vec<Selector>,
+    /// Where its elements come from.
+    pub contents: Contents,
+}
+
+/// Where the elements of a set come from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Contents {
+    /// They are written out: for each field its values.
+    Elements(Vec<Vec<Values>>),
+    /// Rules add them, and time takes them away.
+    Dynamic {
+        /// Seconds that an element stays after it was added or updated.
+        timeout: u32,
+        /// How many fit; when it is full, nothing is added.
+        size: u32,
+    },
+}
+
 /// A chain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Chain {
@@ -87,9 +121,11 @@ pub struct Chain {
     pub rules: Vec<Rule>,
 }
 
-/// What makes a chain a base chain. The type is `filter`.
+/// What makes a chain a base chain.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Base {
+    /// Its type.
+    pub chain_type: ChainType,
     /// The hook that it is attached to.
     pub hook: Hook,
     /// Its place among the hook's chains: the lowest runs first; `filter` is 0.
@@ -144,6 +180,26 @@ pub enum Test {
     IcmpType(Family, Vec<RangeInclusive<u8>>),
     /// `ct state`
     CtState(Vec<CtState>),
+    /// Any other field that is a number.
+    Number(NumberField, Vec<RangeInclusive<u32>>),
+    /// Some bits of a field: `(field & mask)` is one of the values.
+    Bits {
+        /// The field.
+        field: BitField,
+        /// The bits that count.
+        mask: u32,
+        /// What they may be; no value has bits that do not count.
+        values: Vec<u32>,
+    },
+    /// Fields together (`ip saddr . tcp dport`), with elements that have values for each of them.
+    Concatenation {
+        /// The fields: two to five.
+        fields: Vec<Selector>,
+        /// The elements.
+        elements: Vec<Vec<Values>>,
+    },
+    /// Whether the fields of a named field set are one of its elements.
+    FieldSet(String),
 }
 
 /// The addresses that a field is compared with.
@@ -153,34 +209,4 @@ pub enum AddressOperand {
     Elements(Vec<Element>),
     /// A named set of the same draft.
     Set(String),
-}
-
-/// Something that a rule does.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Statement {
-    /// Count packets and bytes.
-    Counter,
-    /// Go on only within, or only over, a rate.
-    Limit(Limit),
-    /// Write a line to the kernel log.
-    Log {
-        /// What the line begins with.
-        prefix: Option<String>,
-        /// Its syslog level.
-        level: LogLevel,
-    },
-    /// Drop and tell the sender.
-    Reject(Reject),
-    /// Let the packet pass this base chain.
-    Accept,
-    /// Drop the packet, silently.
-    Drop,
-    /// Go on with the next rule.
-    Continue,
-    /// Go back to the calling chain; in a base chain, to its chain policy.
-    Return,
-    /// Go through another chain, then go on with the next rule.
-    Jump(String),
-    /// Go through another chain, then return from this one.
-    Goto(String),
 }

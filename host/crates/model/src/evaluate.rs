@@ -1,52 +1,70 @@
-//! What a rule set does to one packet, and why.
+//! What tables do to one packet, and why.
 //!
 //! Follows nft(8) and `nf_tables_core.c`: base chains of the hook in order of priority; rules in
 //! order; `accept` leaves the base chain and the next one goes on; `drop` and `reject` are final.
-//! A `limit` may let a packet through or not, so there may be more than one possible fate: all of
-//! them are given, never a guess.
+//! A value may be known, absent or unknown, and so may what a rule does: where it is not certain,
+//! all fates that are possible are given, never a guess.
+
+mod changes;
+mod compute;
+mod effects;
+mod journey;
+mod order;
+mod region;
+mod view;
+mod walk;
 
 use alloc::vec::Vec;
+use core::fmt;
 
-use crate::names::{Name, Text};
-use crate::packet::Packet;
-use crate::ruleset::{Chain, ChainPolicy, Match, Reject, Rule, Ruleset, Statement, Verdict};
+pub use self::changes::Changes;
+pub use self::compute::Truth;
+pub use self::journey::{Aside, Caveat, End, Journey, Place, Stop, Verdict, journey};
+pub use self::order::{Placed, Side, base_chains, device_chains};
+pub use self::region::{Extent, Inexact, Membership, Region, region};
+pub use self::view::View;
+use crate::packet::{Hook, Packet};
+use crate::ruleset::Reject;
+use crate::tables::{Chain, Part, Rule, Table, Tables};
 
-/// What can happen to a packet at its hook.
+/// What can happen to a packet at a hook.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Evaluation {
+pub struct Evaluation<'a> {
     /// Every fate that is possible, in the order found; at least one.
-    pub fates: Vec<Fate>,
+    pub fates: Vec<Fate<'a>>,
     /// Every rule that was looked at, in order.
-    pub walk: Vec<Step>,
+    pub walk: Vec<Step<'a>>,
+    /// What the rules have changed of the packet where it is accepted.
+    pub changes: Changes,
 }
 
-impl Evaluation {
-    /// Whether the packet is accepted, whatever a limit says.
+impl Evaluation<'_> {
+    /// Whether the packet is accepted, whatever is not certain.
     #[must_use]
     pub fn must_accept(&self) -> bool {
-        self.fates
-            .iter()
-            .all(|fate| fate.verdict == HookVerdict::Accept)
+        self.all(HookVerdict::Accept)
     }
 
-    /// Whether the packet is dropped or rejected, whatever a limit says.
+    /// Whether the packet is dropped or rejected, whatever is not certain.
     #[must_use]
     pub fn must_drop(&self) -> bool {
-        self.fates
-            .iter()
-            .all(|fate| fate.verdict == HookVerdict::Drop)
+        self.all(HookVerdict::Drop)
+    }
+
+    fn all(&self, verdict: HookVerdict) -> bool {
+        self.fates.iter().all(|fate| fate.verdict == verdict)
     }
 }
 
-/// One possible end of a packet's way through its hook.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Fate {
+/// One possible end of a packet's way through a hook.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fate<'a> {
     /// What the hook returns.
     pub verdict: HookVerdict,
     /// What the sender is told, if the packet is rejected.
     pub reject: Option<Reject>,
     /// What decided.
-    pub by: Decider,
+    pub by: Decider<'a>,
 }
 
 /// What a hook finally returns.
@@ -59,202 +77,135 @@ pub enum HookVerdict {
 }
 
 /// What decided a packet's fate.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Decider {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decider<'a> {
     /// A rule.
-    Rule(RuleRef),
+    Rule(RuleRef<'a>),
     /// The chain policy of a base chain, because no rule decided.
-    ChainPolicy(Name),
+    ChainPolicy(ChainRef<'a>),
     /// Nothing: no base chain is attached to the hook.
     NoChain,
+    /// Not found out: the rules lead through more rules than [`crate::limits::WALK_MAX`], or
+    /// deeper than the kernel follows, or to a chain that is not there.
+    NotFollowed(ChainRef<'a>),
+}
+
+/// A chain by its place.
+#[derive(Clone, Copy)]
+pub struct ChainRef<'a> {
+    /// The table it is in.
+    pub table: &'a Table,
+    /// The chain.
+    pub chain: &'a Chain,
+}
+
+impl PartialEq for ChainRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self.chain, other.chain)
+    }
+}
+
+impl Eq for ChainRef<'_> {}
+
+impl fmt::Debug for ChainRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = self.table.family.keyword();
+        write!(f, "{family} {:?} {:?}", self.table.name, self.chain.name)
+    }
 }
 
 /// A rule by its place.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RuleRef {
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct RuleRef<'a> {
     /// The chain it is in.
-    pub chain: Name,
+    pub place: ChainRef<'a>,
     /// Its position in the chain, counted from 0.
     pub index: usize,
-    /// Its label.
-    pub label: Text,
+}
+
+impl<'a> RuleRef<'a> {
+    /// The rule.
+    #[must_use]
+    pub fn rule(&self) -> &'a Rule {
+        &self.place.chain.rules[self.index]
+    }
+
+    /// Its comment: the label of one of ours. Empty without one.
+    #[must_use]
+    pub fn label(&self) -> &'a str {
+        self.rule().comment.as_deref().unwrap_or_default()
+    }
+
+    /// The name of its chain.
+    #[must_use]
+    pub fn chain_name(&self) -> &'a str {
+        &self.place.chain.name
+    }
+}
+
+impl fmt::Debug for RuleRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} rule {} {:?}", self.place, self.index, self.label())
+    }
 }
 
 /// One rule that was looked at.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Step {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Step<'a> {
     /// The rule.
-    pub rule: RuleRef,
-    /// How it went.
+    pub rule: RuleRef<'a>,
+    /// How many jumps and gotos led to it.
+    pub depth: u8,
+    /// Whether the packet certainly came to the rule.
+    pub certain: bool,
+    /// How the rule went.
     pub result: StepResult,
+    /// Where the packet ended that came to the end of the rule: parts before this one were done,
+    /// certainly if the packet certainly came here.
+    pub surely: usize,
+    /// Parts before this one may have been done.
+    pub maybe: usize,
+}
+
+impl<'a> Step<'a> {
+    /// The part that failed, or the first that is not certain.
+    #[must_use]
+    pub fn part(&self) -> Option<&'a Part> {
+        match self.result {
+            StepResult::Failed(at) | StepResult::MayMatch(at) => self.rule.rule().parts.get(at),
+            StepResult::Matched => None,
+        }
+    }
 }
 
 /// How a rule went.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StepResult {
-    /// A match did not hold.
-    Failed(Match),
+    /// The part at this position failed, and ended the rule.
+    Failed(usize),
     /// Everything held and the rule did what it says.
     Matched,
-    /// Every match held, but a limit decides whether the rule goes on.
-    MayMatch,
+    /// It is not certain whether the rule goes on after the part at this position.
+    MayMatch(usize),
 }
 
-/// What `ruleset` does to `packet` at the packet's hook.
+/// What `tables` do to `packet` at the packet's hook.
 #[must_use]
-pub fn evaluate(ruleset: &Ruleset, packet: &Packet) -> Evaluation {
-    let mut walker = Walker {
-        ruleset,
-        packet,
-        fates: Vec::new(),
-        walk: Vec::new(),
-    };
-    let mut accepted_by = Vec::from([Decider::NoChain]);
-    for (chain, base) in ruleset.base_chains(packet.hook) {
-        accepted_by = walker.base_chain(chain, base.policy);
-        if accepted_by.is_empty() {
-            break;
-        }
-    }
-    // Whoever let the packet through the last base chain has accepted it.
-    let accepts = accepted_by.into_iter().map(|by| Fate {
-        verdict: HookVerdict::Accept,
-        reject: None,
-        by,
-    });
-    walker.fates.extend(accepts);
-    Evaluation {
-        fates: walker.fates,
-        walk: walker.walk,
-    }
+pub fn evaluate<'a>(tables: &'a Tables, packet: &Packet) -> Evaluation<'a> {
+    evaluate_at(tables, packet, packet.hook, Changes::default())
 }
 
-struct Walker<'a> {
-    ruleset: &'a Ruleset,
-    packet: &'a Packet,
-    /// The final fates found so far: drops and rejects.
-    fates: Vec<Fate>,
-    walk: Vec<Step>,
-}
-
-/// How a packet can come out of a chain.
-#[derive(Default)]
-struct Exits {
-    /// Accepted, by each of these.
-    accepts: Vec<Decider>,
-    /// Not decided: the caller goes on.
-    undecided: bool,
-}
-
-impl Walker<'_> {
-    /// Who accepts the packet in this base chain; nobody when it is certainly dropped.
-    fn base_chain(&mut self, chain: &Chain, policy: ChainPolicy) -> Vec<Decider> {
-        let mut exits = self.chain(chain);
-        if exits.undecided {
-            let by = Decider::ChainPolicy(chain.name().clone());
-            match policy {
-                ChainPolicy::Accept => exits.accepts.push(by),
-                ChainPolicy::Drop => self.dropped(None, by),
-            }
-        }
-        exits.accepts
-    }
-
-    fn chain(&mut self, chain: &Chain) -> Exits {
-        let mut exits = Exits::default();
-        for (index, rule) in chain.rules().iter().enumerate() {
-            let at = || RuleRef {
-                chain: chain.name().clone(),
-                index,
-                label: rule.label().clone(),
-            };
-            let result = self.looks(rule);
-            self.walk.push(Step {
-                rule: at(),
-                result: result.clone(),
-            });
-            let certain = match result {
-                StepResult::Failed(_) => continue,
-                StepResult::Matched => true,
-                StepResult::MayMatch => false,
-            };
-            let goes_on = self.acts(rule, &mut exits, at);
-            if certain && !goes_on {
-                return exits;
-            }
-        }
-        exits.undecided = true;
-        exits
-    }
-
-    fn looks(&self, rule: &Rule) -> StepResult {
-        let failed = rule
-            .matches()
-            .iter()
-            .find(|m| !m.holds(self.packet, self.ruleset));
-        if let Some(condition) = failed {
-            return StepResult::Failed(condition.clone());
-        }
-        let limited = rule
-            .statements()
-            .iter()
-            .any(|s| matches!(s, Statement::Limit(_)));
-        if limited {
-            StepResult::MayMatch
-        } else {
-            StepResult::Matched
-        }
-    }
-
-    /// Does what the rule's last statement says; whether the chain goes on after it.
-    fn acts(&mut self, rule: &Rule, exits: &mut Exits, at: impl Fn() -> RuleRef) -> bool {
-        match rule.statements().last() {
-            Some(Statement::Reject(reject)) => {
-                self.dropped(Some(*reject), Decider::Rule(at()));
-                false
-            }
-            Some(Statement::Verdict(verdict)) => match verdict {
-                Verdict::Accept => {
-                    exits.accepts.push(Decider::Rule(at()));
-                    false
-                }
-                Verdict::Drop => {
-                    self.dropped(None, Decider::Rule(at()));
-                    false
-                }
-                Verdict::Continue => true,
-                Verdict::Return => {
-                    exits.undecided = true;
-                    false
-                }
-                Verdict::Jump(target) => self.enters(target, exits),
-                Verdict::Goto(target) => {
-                    exits.undecided |= self.enters(target, exits);
-                    false
-                }
-            },
-            Some(Statement::Counter | Statement::Limit(_) | Statement::Log { .. }) | None => true,
-        }
-    }
-
-    /// Goes through another chain; whether the packet can come back undecided.
-    fn enters(&mut self, target: &Name, exits: &mut Exits) -> bool {
-        let chain = self
-            .ruleset
-            .chain(target)
-            .expect("validated: the chain exists");
-        let inner = self.chain(chain);
-        exits.accepts.extend(inner.accepts);
-        inner.undecided
-    }
-
-    fn dropped(&mut self, reject: Option<Reject>, by: Decider) {
-        self.fates.push(Fate {
-            verdict: HookVerdict::Drop,
-            reject,
-            by,
-        });
-    }
+/// What `tables` do to `packet` at `hook`, on its way to the packet's own hook or past it, when
+/// earlier hooks have changed it so.
+#[must_use]
+pub fn evaluate_at<'a>(
+    tables: &'a Tables,
+    packet: &Packet,
+    hook: Hook,
+    changes: Changes,
+) -> Evaluation<'a> {
+    let placed = base_chains(tables, hook, packet.addresses.family());
+    walk::through(placed, packet, (hook, changes), None)
 }
 
 #[cfg(test)]

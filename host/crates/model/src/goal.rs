@@ -82,7 +82,8 @@ impl Goal {
             return true;
         }
         let concerned = self.concerns(packet, ruleset);
-        let evaluation = evaluate(ruleset, packet);
+        let tables = ruleset.tables("goal");
+        let evaluation = evaluate(&tables, packet);
         match self.quantifier {
             Quantifier::AllAccepted => !concerned || evaluation.must_accept(),
             Quantifier::NoneAccepted => !concerned || evaluation.must_drop(),

@@ -86,3 +86,57 @@ pub const fn is_neighbour_discovery(icmpv6_type: u8) -> bool {
 pub const fn is_listener_discovery(icmpv6_type: u8) -> bool {
     matches!(icmpv6_type, 130..=132 | 143)
 }
+
+/// Whether messages of the type tell more by their code; of all others the code is 0 (RFC 792,
+/// RFC 4443).
+#[must_use]
+pub const fn has_codes(family: Family, icmp_type: u8) -> bool {
+    match family {
+        Family::Ip => matches!(icmp_type, 3 | 5 | 11 | 12),
+        Family::Ip6 => matches!(icmp_type, 1 | 3 | 4 | 138),
+    }
+}
+
+/// Codes of "destination unreachable" with which nft rejects, as it calls them (RFC 792, RFC 1812).
+const UNREACHABLE: &[(u8, &str)] = &[
+    (0, "net-unreachable"),
+    (1, "host-unreachable"),
+    (2, "prot-unreachable"),
+    (3, "port-unreachable"),
+    (9, "net-prohibited"),
+    (10, "host-prohibited"),
+    (13, "admin-prohibited"),
+];
+
+/// The same of ICMPv6 (RFC 4443).
+const UNREACHABLE_V6: &[(u8, &str)] = &[
+    (0, "no-route"),
+    (1, "admin-prohibited"),
+    (3, "addr-unreachable"),
+    (4, "port-unreachable"),
+    (5, "policy-fail"),
+    (6, "reject-route"),
+];
+
+/// The codes of "destination unreachable" that nft names, with their names.
+#[must_use]
+pub const fn unreachable(family: Family) -> &'static [(u8, &'static str)] {
+    match family {
+        Family::Ip => UNREACHABLE,
+        Family::Ip6 => UNREACHABLE_V6,
+    }
+}
+
+/// nft's name for a code of "destination unreachable", when it has one.
+#[must_use]
+pub fn unreachable_name(family: Family, code: u8) -> Option<&'static str> {
+    let mut known = unreachable(family).iter();
+    known.find(|(of, _)| *of == code).map(|(_, name)| *name)
+}
+
+/// The code of "destination unreachable" that nft calls `name`.
+#[must_use]
+pub fn unreachable_code(family: Family, name: &str) -> Option<u8> {
+    let mut known = unreachable(family).iter();
+    known.find(|(_, of)| *of == name).map(|(code, _)| *code)
+}

@@ -26,4 +26,5 @@ pub mod limits;
 pub mod names;
 pub mod packet;
 pub mod ruleset;
+pub mod tables;
 pub mod validate;

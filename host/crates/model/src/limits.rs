@@ -40,6 +40,30 @@ pub const SET_WORK_MAX: usize = 10_000_000;
 /// Values written out in one match (ports, types, prefixes). Ours: longer lists are sets.
 pub const MATCH_VALUES_MAX: usize = 1_000;
 
+/// Fields that may be asked together. Ours: five are the two ends of a connection and its protocol.
+pub const FIELDS_TOGETHER_MAX: usize = 5;
+
+/// Bytes that fields together may have: the kernel's registers (`NFT_REG32_COUNT` times four, in
+/// `nf_tables.h`). nft 1.0.6 stops with an assertion where they do not fit.
+pub const KEY_BYTES_MAX: u32 = 64;
+
+/// Elements written out in one field set. Ours.
+pub const FIELD_SET_ELEMENTS_MAX: usize = 10_000;
+
+/// Elements that a dynamic set may have room for. Ours: each takes the kernel some hundred bytes,
+/// and whoever sends packets fills it.
+pub const DYNAMIC_SET_SIZE_MAX: u32 = 1_000_000;
+
+/// Seconds that an element of a dynamic set may stay. Ours: a week.
+pub const TIMEOUT_MAX: u32 = 7 * 24 * 60 * 60;
+
+/// Bytes of a quota. Ours: far more than a machine sends in its life, and an exact number in every
+/// JSON reader (2^53).
+pub const QUOTA_MAX: u64 = 1 << 53;
+
+/// Connections that a `ct count` may name: nft lists more of them as a negative number.
+pub const CT_COUNT_MAX: u32 = i32::MAX as u32;
+
 /// Jumps and gotos that may nest. The kernel follows 15 (`NFT_JUMP_STACK_SIZE` is 16, base chain
 /// included, in `net/netfilter/nf_tables.h`), and two of them lead into a rule set that is on trial.
 pub const JUMP_DEPTH_MAX: usize = 13;
@@ -58,3 +82,10 @@ pub const CONNTRACK_PRIORITY: i32 = -200;
 /// The highest rate and burst of a `limit`. Ours; a slow rate allows a smaller burst yet, because
 /// of the kernel's arithmetic (`validate::burst_max`).
 pub const LIMIT_MAX: u32 = 1_000_000;
+
+/// Rules that the evaluation of one packet at one hook looks at. Ours: a table that the kernel takes
+/// may lead a packet through more than it could ever finish, and a listing may come from anywhere.
+pub const WALK_MAX: usize = 1_000_000;
+
+/// Jumps and gotos that the kernel follows from a base chain (`NFT_JUMP_STACK_SIZE`).
+pub const JUMP_STACK: u8 = 16;

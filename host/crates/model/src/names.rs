@@ -99,7 +99,7 @@ impl fmt::Display for Text {
 }
 
 /// The name of a network interface: at most 15 bytes (`IFNAMSIZ` in `linux/if.h`, less the
-/// final zero). A `*`, nft's wildcard, is not in the alphabet.
+/// final zero). A `*`, nft's wildcard, is not in the alphabet: see [`InterfacePattern`].
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct InterfaceName(String);
 
@@ -135,6 +135,28 @@ impl InterfaceName {
 impl fmt::Display for InterfaceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// An interface's name, or the beginning of one followed by nft's wildcard `*`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct InterfacePattern(String);
+
+impl InterfacePattern {
+    /// The pattern `text`, or what is wrong with it.
+    ///
+    /// # Errors
+    /// When it is no interface's name, with or without a `*` at its end. A `*` alone is none: every
+    /// packet has it.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        InterfaceName::new(text.strip_suffix('*').unwrap_or(text))?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -391,5 +413,19 @@ mod tests {
             InterfaceName::new("sixteen-bytes-ab"),
             "is 16 bytes long, at most 15 fit",
         );
+    }
+
+    #[test]
+    fn a_wildcard_stands_at_the_end() {
+        let pattern = |text| InterfacePattern::new(text).map(|it| it.as_str().to_owned());
+        check(pattern("eth*"), "eth*");
+        check(pattern("fifteen-bytes-a*"), "fifteen-bytes-a*");
+        check(pattern("*"), "is empty");
+        for bad in ["e*h", "eth**"] {
+            check(
+                pattern(bad),
+                "has a character other than letters, digits and -_.:",
+            );
+        }
     }
 }

@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use portreeve_model::address::{Family, Prefix, address_bits};
 use portreeve_model::diagnostic::Quoted;
 use portreeve_model::intervals::{Interval, Intervals};
+use portreeve_model::ruleset::text::address_text;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, json};
 
 /// Appends `elements` as nft reads them: an address, a prefix or a range for each interval.
 pub(crate) fn write(out: &mut String, family: Family, elements: &Intervals) {
@@ -45,8 +47,8 @@ pub(crate) struct Elements {
     ip6: Vec<Interval>,
     /// How many have a time to live; what they are is not kept.
     timed: usize,
-    /// The first that is nothing of all that.
-    strange: Option<String>,
+    /// Those that are nothing of all that.
+    others: Vec<Value>,
 }
 
 impl Elements {
@@ -56,8 +58,8 @@ impl Elements {
             Family::Ip => (self.ip, self.ip6),
             Family::Ip6 => (self.ip6, self.ip),
         };
-        if let Some(strange) = self.strange {
-            return Err(format!("the element {}", Quoted(&strange)));
+        if let Some(other) = self.others.first() {
+            return Err(format!("the element {}", Quoted(&shown(other))));
         }
         if self.timed > 0 {
             return Err("an element with a timeout".to_owned());
@@ -70,11 +72,19 @@ impl Elements {
 
     /// How many there are, when all of them have a time to live; otherwise what else there is.
     pub(crate) fn timed(self) -> Result<usize, String> {
-        match self.strange {
-            Some(strange) => Err(format!("the element {}", Quoted(&strange))),
+        match self.others.first() {
+            Some(other) => Err(format!("the element {}", Quoted(&shown(other)))),
             None if self.ip.is_empty() && self.ip6.is_empty() => Ok(self.timed),
             None => Err("an element without a timeout".to_owned()),
         }
+    }
+
+    /// All of them, as they were listed.
+    pub(crate) fn all(self) -> Vec<Value> {
+        let text = |family: Family| move |it: &Interval| json!(address_text(family, *it));
+        let ip = self.ip.iter().map(text(Family::Ip));
+        let ip6 = self.ip6.iter().map(text(Family::Ip6));
+        ip.chain(ip6).chain(self.others.iter().cloned()).collect()
     }
 
     fn push(&mut self, element: Element) {
@@ -82,9 +92,7 @@ impl Elements {
             Element::Address(Family::Ip, interval) => self.ip.push(interval),
             Element::Address(Family::Ip6, interval) => self.ip6.push(interval),
             Element::Timed => self.timed += 1,
-            Element::Strange(what) => {
-                self.strange.get_or_insert(what);
-            }
+            Element::Other(json) => self.others.push(json),
         }
     }
 }
@@ -114,7 +122,7 @@ impl<'de> Deserialize<'de> for Elements {
 enum Element {
     Address(Family, Interval),
     Timed,
-    Strange(String),
+    Other(Value),
 }
 
 impl<'de> Deserialize<'de> for Element {
@@ -137,12 +145,12 @@ impl<'de> Visitor<'de> for ElementVisitor {
             Ok(address) => {
                 Element::Address(Family::of(address), Interval::single(address_bits(address)))
             }
-            Err(_) => Element::Strange(text.to_owned()),
+            Err(_) => Element::Other(text.into()),
         })
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Element, E> {
-        Ok(Element::Strange(number.to_string()))
+        Ok(Element::Other(number.into()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
@@ -154,7 +162,10 @@ impl<'de> Visitor<'de> for ElementVisitor {
                 Element::Address(prefix.family(), prefix.interval())
             }
             Some("range") => {
-                let [Address(first), Address(last)] = map.next_value()?;
+                let ends: [Value; 2] = map.next_value()?;
+                let [Some(first), Some(last)] = ends.each_ref().map(address_of) else {
+                    return Ok(Element::Other(json!({ "range": ends })));
+                };
                 let interval = Interval::new(address_bits(first), address_bits(last))
                     .filter(|_| Family::of(first) == Family::of(last))
                     .ok_or_else(|| de::Error::custom(format!("{first}-{last} is no range")))?;
@@ -167,12 +178,13 @@ impl<'de> Visitor<'de> for ElementVisitor {
                 if timed.contains(&true) {
                     Element::Timed
                 } else {
-                    Element::Strange("elem".to_owned())
+                    Element::Other(json!({ "elem": null }))
                 }
             }
             Some(other) => {
-                map.next_value::<IgnoredAny>()?;
-                Element::Strange(other.to_owned())
+                let other = other.to_owned();
+                let body: Value = map.next_value()?;
+                Element::Other(json!({ other: body }))
             }
             None => return Err(de::Error::custom("an element without a kind")),
         };
@@ -214,6 +226,20 @@ impl<'de> Deserialize<'de> for Address {
             }
         }
         deserializer.deserialize_str(One)
+    }
+}
+
+fn address_of(value: &Value) -> Option<IpAddr> {
+    value.as_str()?.parse().ok()
+}
+
+/// What an element is called in a message: the kind of an object, or the value itself.
+fn shown(element: &Value) -> String {
+    let kind = element.as_object().and_then(|object| object.keys().next());
+    match (kind, element) {
+        (Some(kind), _) => kind.clone(),
+        (None, Value::String(text)) => text.clone(),
+        (None, other) => other.to_string(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! chains belong to none of them: they are the *switch* that leads packets into one.
 //!
 //! ```text
-//! chain input {                           one for each hook and priority in use
+//! chain input {                           one for each type, hook and priority in use
 //!     type filter hook input priority 0; policy drop;     the confirmed generation's
 //!     meta nfproto @trial42 goto e42_input                while generation 42 is on trial
 //!     goto e41_input                                      generation 41 is confirmed
@@ -21,15 +21,18 @@
 //! is a second lock on the same door.
 //!
 //! A set is named after its contents, so two generations share what did not change, and no set
-//! that packets can meet is ever written to.
+//! that packets can meet is ever written to, but by their own rules: a set that rules write to
+//! belongs to one generation. `nat` chains are led like the others; conversations that a generation
+//! has translated stay as they are when another one takes over, because the kernel asks these chains
+//! about the first packet of a connection only.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
 
 use portreeve_model::address::Family;
+use portreeve_model::draft::ChainType;
 use portreeve_model::names::Name;
-use portreeve_model::packet::Hook;
-use portreeve_model::ruleset::Set;
+use portreeve_model::ruleset::{Base, Contents, FieldSet, Set};
 use sha2::{Digest, Sha256};
 
 /// The number of a generation. The first is 1; 0 is the rule set that portreeve carries itself.
@@ -45,14 +48,19 @@ pub const ARRIVALS_PRIORITY: i32 = i32::MAX;
 /// Bytes of the digest that a set's name ends with.
 const DIGEST_BYTES: usize = 8;
 
-/// The base chain at a hook and priority: `input`, `input_10`, `input_m10`.
+/// The base chain at a place: `input`, `input_10`, `input_m10`; `nat_prerouting_m100` of another
+/// type than `filter`.
 #[must_use]
-pub fn base_chain(hook: Hook, priority: i32) -> String {
-    let hook = hook.keyword();
-    match priority {
-        0 => hook.to_owned(),
-        1.. => format!("{hook}_{priority}"),
-        _ => format!("{hook}_m{}", priority.unsigned_abs()),
+pub fn base_chain(base: Base) -> String {
+    let hook = base.hook.keyword();
+    let name = match base.chain_type {
+        ChainType::Filter => hook.to_owned(),
+        other => format!("{}_{hook}", other.keyword()),
+    };
+    match base.priority {
+        0 => name,
+        priority @ 1.. => format!("{name}_{priority}"),
+        priority => format!("{name}_m{}", priority.unsigned_abs()),
     }
 }
 
@@ -131,11 +139,41 @@ pub fn set(set: &Set) -> String {
         digest.update(interval.first().to_be_bytes());
         digest.update(interval.last().to_be_bytes());
     }
-    let mut name = format!("{}_", set.name());
+    content_name(set.name(), digest)
+}
+
+fn content_name(name: &Name, digest: Sha256) -> String {
+    let mut name = format!("{name}_");
     for byte in &digest.finalize()[..DIGEST_BYTES] {
         write!(name, "{byte:02x}").expect("writing to a string does not fail");
     }
     name
+}
+
+/// A named set of what fields hold together: called after what it holds, as the others are. A
+/// dynamic one belongs to its generation, `d41_knockers`: what it holds comes and goes, and a new
+/// generation begins with an empty one.
+#[must_use]
+pub fn field_set(number: Number, set: &FieldSet) -> String {
+    let Contents::Elements(elements) = set.contents() else {
+        return format!("d{number}_{}", set.name());
+    };
+    let mut digest = Sha256::new();
+    for field in set.fields() {
+        digest.update(field.to_string());
+        digest.update([0]);
+    }
+    for interval in elements.iter().flatten() {
+        digest.update(interval.first().to_be_bytes());
+        digest.update(interval.last().to_be_bytes());
+    }
+    content_name(set.name(), digest)
+}
+
+/// The generation and the set's own name, of what [`field_set`] names when it is dynamic.
+#[must_use]
+pub fn parse_dynamic_set(name: &str) -> Option<(Number, Name)> {
+    parse(name.strip_prefix('d')?)
 }
 
 /// The set's own name, of what [`set`] names.
@@ -149,6 +187,9 @@ pub fn parse_set(name: &str) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
+    use portreeve_model::packet::Hook;
+    use portreeve_model::ruleset::ChainPolicy;
+
     use super::*;
 
     #[test]
@@ -166,9 +207,25 @@ mod tests {
 
     #[test]
     fn base_chains_are_named_by_their_place() {
-        assert_eq!(base_chain(Hook::Input, 0), "input");
-        assert_eq!(base_chain(Hook::Forward, 10), "forward_10");
-        assert_eq!(base_chain(Hook::Prerouting, -300), "prerouting_m300");
+        let check = |chain_type, hook, priority, expected: &str| {
+            let policy = ChainPolicy::Accept;
+            let base = Base {
+                chain_type,
+                hook,
+                priority,
+                policy,
+            };
+            assert_eq!(base_chain(base), expected);
+        };
+        check(ChainType::Filter, Hook::Input, 0, "input");
+        check(ChainType::Filter, Hook::Forward, 10, "forward_10");
+        check(ChainType::Filter, Hook::Prerouting, -300, "prerouting_m300");
+        check(
+            ChainType::Nat,
+            Hook::Prerouting,
+            -100,
+            "nat_prerouting_m100",
+        );
     }
 
     #[test]

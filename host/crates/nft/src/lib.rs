@@ -2,7 +2,8 @@
 //!
 //! [`lower`] is total and gives the same bytes for the same rule set. [`lift`] is its inverse and
 //! reads both a transaction and what `nft -j list table inet portreeve` prints; whatever it does
-//! not know it names, and it never guesses. Nothing here starts a process or opens a file.
+//! not know it names, and it never guesses. [`read()`] takes the rule sets of others as well, whole
+//! machines of them. Nothing here starts a process or opens a file.
 
 mod elements;
 pub mod layout;
@@ -10,6 +11,7 @@ mod lift;
 mod lower;
 pub mod netlink;
 mod protocols;
+mod read;
 mod refusal;
 mod replace;
 mod stage;
@@ -22,6 +24,7 @@ pub use crate::lift::{
     lift_terse,
 };
 pub use crate::lower::lower;
+pub use crate::read::{NotJson, read};
 pub use crate::refusal::{Cause, Refusal};
 pub use crate::replace::replace;
 pub use crate::stage::stage;

@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 
 use portreeve_model::address::{Family, Prefix};
-use portreeve_model::field::Field;
-use portreeve_model::intervals::{Interval, Intervals};
+use portreeve_model::field::{Field, Kind, interface};
+use portreeve_model::intervals::Interval;
 use portreeve_model::names::Name;
 use portreeve_model::packet::CtState;
-use portreeve_model::ruleset::{Match, Operand, Rule, Ruleset, Statement};
+use portreeve_model::ruleset::{Key, Match, Operand, Rule, Ruleset, Statement};
+use serde_json::Value;
 
 use crate::layout::{self, Number};
 use crate::transaction::{Subject, Transaction};
-use crate::words::{self, Part, Value};
+use crate::words;
 
 /// The transaction that replaces the table `inet portreeve` with `ruleset`.
 #[must_use]
@@ -27,6 +28,9 @@ pub fn lower(ruleset: &Ruleset) -> Transaction {
     transaction.push(Subject::Table, &words::add(words::table()));
     for set in ruleset.sets() {
         transaction.push_set(set, set.name().as_str());
+    }
+    for set in ruleset.field_sets() {
+        transaction.push_field_set(set, set.name().as_str());
     }
     // All chains before any rule: rules jump to chains.
     for chain in ruleset.chains() {
@@ -85,55 +89,82 @@ pub(crate) fn push_rules(transaction: &mut Transaction, ruleset: &Ruleset, names
     }
 }
 
-fn parts(rule: &Rule, names: &Names) -> Vec<Part> {
+fn parts(rule: &Rule, names: &Names) -> Vec<Value> {
     let matches = rule.matches().iter().map(|it| condition(it, names));
     let statements = rule.statements().iter().map(|it| statement(it, names));
     matches.chain(statements).collect()
 }
 
-fn condition(condition: &Match, names: &Names) -> Part {
-    let field = condition.field();
-    let right = match condition.operand() {
-        Operand::Set(name) => words::named_set(names.set(name)),
-        Operand::Interfaces(interfaces) => {
-            one_or_set(interfaces.iter().map(words::interface).collect())
+fn condition(condition: &Match, names: &Names) -> Value {
+    let left = match condition.key() {
+        Key::Field(field) => words::field(*field),
+        Key::Bits { field, mask } => words::bits(*field, *mask),
+        Key::Concatenation(fields) => words::fields(fields),
+    };
+    let right = match (condition.operand(), condition.key()) {
+        (Operand::Set(name), _) => words::named_set(names.set(name)),
+        (Operand::Elements(elements), _) => {
+            let fields = condition.fields();
+            words::anonymous_set(elements.iter().map(|it| key(fields, it)).collect())
         }
-        Operand::Numbers(states) if field == Field::CtState => {
+        (Operand::Numbers(states), Key::Field(Field::CtState)) => {
             return words::has_state(
                 CtState::ALL
                     .into_iter()
                     .filter(|state| states.contains(*state as u128)),
             );
         }
-        Operand::Numbers(numbers) => one_or_set(values(field, numbers)),
+        // nft has no ranges of bits, and lists one up to the last `ecn` as if that were 255.
+        (
+            Operand::Numbers(bits),
+            Key::Bits { .. } | Key::Field(Field::TcpFlags | Field::Ecn(_)),
+        ) => {
+            let singles = bits.iter().flat_map(|it| it.first()..=it.last());
+            one_or_set(singles.map(words::number).collect())
+        }
+        (Operand::Numbers(numbers), key) => {
+            let values = key
+                .fields()
+                .iter()
+                .flat_map(|field| numbers.iter().map(|interval| value(*field, *interval)));
+            one_or_set(values.collect())
+        }
     };
-    words::is(condition.negated(), words::field(field), right)
+    words::is(condition.negated(), left, right)
 }
 
 fn one_or_set(mut values: Vec<Value>) -> Value {
-    match (values.pop(), values.is_empty()) {
-        (Some(only), true) => only,
-        (last, _) => {
-            values.extend(last);
-            words::anonymous_set(values)
-        }
+    match values.len() {
+        1 => values.remove(0),
+        _ => words::anonymous_set(values),
     }
 }
 
-fn values(field: Field, numbers: &Intervals) -> Vec<Value> {
-    let value = |interval: &Interval| match field {
-        Field::Saddr(family) | Field::Daddr(family) => addresses(family, *interval),
-        Field::Iifname
-        | Field::Oifname
-        | Field::Nfproto
-        | Field::HopLimit(_)
-        | Field::L4proto
-        | Field::Sport(_)
-        | Field::Dport(_)
-        | Field::IcmpType(_)
-        | Field::CtState => plain_numbers(*interval),
-    };
-    numbers.iter().map(value).collect()
+/// An element with a value for each field.
+pub(crate) fn key(fields: &[Field], key: &[Interval]) -> Value {
+    let each = fields.iter().zip(key);
+    words::together(
+        each.map(|(field, interval)| value(*field, *interval))
+            .collect(),
+    )
+}
+
+/// What an interval is to nft, of this field.
+fn value(field: Field, interval: Interval) -> Value {
+    match field.kind() {
+        Kind::Address(family) => addresses(family, interval),
+        Kind::Interface => {
+            let pattern = interface::pattern_text(interval);
+            words::text(&pattern.expect("validated: it is one name or one wildcard"))
+        }
+        Kind::CtState => {
+            let mut states = CtState::ALL.into_iter();
+            let state = states.find(|it| *it as u128 == interval.first());
+            words::text(state.expect("validated: it is a state").keyword())
+        }
+        Kind::Exists => (interval.first() == 1).into(),
+        _ => plain_numbers(interval),
+    }
 }
 
 fn addresses(family: Family, interval: Interval) -> Value {
@@ -149,10 +180,10 @@ fn addresses(family: Family, interval: Interval) -> Value {
 }
 
 fn plain_numbers(interval: Interval) -> Value {
-    let number = |number: u128| {
-        words::number(u16::try_from(number).expect("validated: no field but addresses is wider"))
-    };
-    let (first, last) = (number(interval.first()), number(interval.last()));
+    let (first, last) = (
+        words::number(interval.first()),
+        words::number(interval.last()),
+    );
     if first == last {
         first
     } else {
@@ -160,12 +191,31 @@ fn plain_numbers(interval: Interval) -> Value {
     }
 }
 
-fn statement(statement: &Statement, names: &Names) -> Part {
+fn statement(statement: &Statement, names: &Names) -> Value {
+    let chain = |name: &Name| names.chain(name);
     match statement {
         Statement::Counter => words::counter(),
         Statement::Limit(limit) => words::limit(*limit),
+        Statement::Quota { bytes, over } => words::quota(*bytes, *over),
+        Statement::CtCount { count, over } => words::ct_count(*count, *over),
         Statement::Log { prefix, level } => words::log(prefix.as_ref(), *level),
+        Statement::LogGroup { prefix, group } => words::log_group(prefix.as_ref(), *group),
+        Statement::SetMark(mark, value) => words::set_mark(*mark, *value),
+        Statement::Notrack => words::notrack(),
+        Statement::UpdateSet(update) => words::update_set(
+            update.operation().keyword(),
+            update.fields(),
+            names.set(update.set()),
+            update.limit(),
+        ),
         Statement::Reject(reject) => words::reject(*reject),
-        Statement::Verdict(verdict) => words::verdict(verdict, |name| names.chain(name)),
+        Statement::Nat(nat) => words::nat(nat),
+        Statement::VerdictMap(map) => {
+            let elements = map.elements().iter();
+            let elements = elements
+                .map(|(it, verdict)| (key(map.fields(), it), words::verdict(verdict, chain)));
+            words::verdict_map(map.fields(), elements.collect())
+        }
+        Statement::Verdict(verdict) => words::verdict(verdict, chain),
     }
 }

@@ -34,6 +34,7 @@ const PROTOCOLS: &[(u8, &str)] = &[
     (50, "esp"),
     (51, "ah"),
     (57, "skip"),
+    (58, "icmpv6"),
     (58, "ipv6-icmp"),
     (59, "ipv6-nonxt"),
     (60, "ipv6-opts"),
@@ -71,6 +72,51 @@ pub(crate) fn number(name: &str) -> Option<u8> {
         .map(|(number, _)| *number)
 }
 
+/// Number and name of services, sorted: those that `/etc/services` has everywhere, under the names
+/// that IANA gives them.
+const SERVICES: &[(u16, &str)] = &[
+    (20, "ftp-data"),
+    (21, "ftp"),
+    (22, "ssh"),
+    (23, "telnet"),
+    (25, "smtp"),
+    (53, "domain"),
+    (67, "bootps"),
+    (68, "bootpc"),
+    (69, "tftp"),
+    (80, "http"),
+    (88, "kerberos"),
+    (110, "pop3"),
+    (111, "sunrpc"),
+    (123, "ntp"),
+    (137, "netbios-ns"),
+    (138, "netbios-dgm"),
+    (139, "netbios-ssn"),
+    (161, "snmp"),
+    (179, "bgp"),
+    (389, "ldap"),
+    (443, "https"),
+    (445, "microsoft-ds"),
+    (514, "syslog"),
+    (587, "submission"),
+    (636, "ldaps"),
+    (853, "domain-s"),
+    (873, "rsync"),
+    (993, "imaps"),
+    (995, "pop3s"),
+    (2049, "nfs"),
+    (3306, "mysql"),
+    (5432, "postgresql"),
+];
+
+/// The port of the service that nft lists as `name`; only `nft -S` does.
+pub(crate) fn service(name: &str) -> Option<u16> {
+    SERVICES
+        .iter()
+        .find(|(_, known)| *known == name)
+        .map(|(port, _)| *port)
+}
+
 #[cfg(test)]
 mod tests {
     use portreeve_model::field::protocol_name;
@@ -85,5 +131,6 @@ mod tests {
             }
         }
         assert!(PROTOCOLS.is_sorted());
+        assert!(SERVICES.is_sorted());
     }
 }

@@ -38,7 +38,7 @@ pub fn replace(ruleset: &Ruleset, number: Number) -> Transaction {
 fn push_entry(transaction: &mut Transaction, number: Number, chain: &Name, base: Base) {
     let rule = |chain: &str, part| words::add(words::rule(chain, None, vec![part]));
     let entry = layout::entry_chain(number, chain);
-    let jump = words::jump(layout::chain(number, chain));
+    let jump = words::jump(&layout::chain(number, chain));
     let policy = words::chain_policy(base.policy);
     for command in [
         words::create(words::chain(&entry, None)),
@@ -47,10 +47,10 @@ fn push_entry(transaction: &mut Transaction, number: Number, chain: &Name, base:
     ] {
         transaction.push(Subject::ChainPolicy(chain.clone()), &command);
     }
-    let name = layout::base_chain(base.hook, base.priority);
+    let name = layout::base_chain(base);
     for command in [
         words::add(words::chain(&name, Some(base))),
-        rule(&name, words::goto(entry)),
+        rule(&name, words::goto(&entry)),
     ] {
         transaction.push(Subject::Chain(chain.clone()), &command);
     }

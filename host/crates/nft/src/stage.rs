@@ -10,8 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_model::names::Name;
-use portreeve_model::ruleset::{Operand, Ruleset, Set};
+use portreeve_model::ruleset::Ruleset;
 
 use crate::layout::{self, Number};
 use crate::lower::{Names, push_rules};
@@ -28,10 +27,17 @@ pub fn stage(ruleset: &Ruleset, number: Number, present: &BTreeSet<String>) -> T
     let mut transaction = Transaction::default();
     transaction.push(Subject::Table, &words::add(words::table()));
     let mut sets = BTreeMap::new();
-    for set in named_by_rules(ruleset) {
+    for set in ruleset.sets() {
         let name = layout::set(set);
         if !present.contains(&name) {
             transaction.push_set(set, &name);
+        }
+        sets.insert(set.name().clone(), name);
+    }
+    for set in ruleset.field_sets() {
+        let name = layout::field_set(number, set);
+        if !present.contains(&name) {
+            transaction.push_field_set(set, &name);
         }
         sets.insert(set.name().clone(), name);
     }
@@ -45,18 +51,4 @@ pub fn stage(ruleset: &Ruleset, number: Number, present: &BTreeSet<String>) -> T
     }
     push_rules(&mut transaction, ruleset, &names);
     transaction
-}
-
-/// Nothing would ever lead to the others, so they would be swept away.
-fn named_by_rules(ruleset: &Ruleset) -> impl Iterator<Item = &Set> {
-    let rules = ruleset.chains().iter().flat_map(|chain| chain.rules());
-    let matches = rules.flat_map(|rule| rule.matches());
-    let named: BTreeSet<&Name> = matches
-        .filter_map(|condition| match condition.operand() {
-            Operand::Set(name) => Some(name),
-            Operand::Numbers(_) | Operand::Interfaces(_) => None,
-        })
-        .collect();
-    let sets = ruleset.sets().iter();
-    sets.filter(move |set| named.contains(set.name()))
 }

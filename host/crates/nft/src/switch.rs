@@ -10,7 +10,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::address::Family;
-use portreeve_model::draft::Base;
+use portreeve_model::diagnostic::Quoted;
+use portreeve_model::draft::{Base, ChainType};
 use portreeve_model::names::Name;
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::{ChainPolicy, Ruleset};
@@ -18,9 +19,6 @@ use thiserror::Error;
 
 use crate::layout::{self, ARRIVALS, ARRIVALS_PRIORITY, Number};
 use crate::netlink::{BaseChain, Batch, Chain, Lead, Meaning, Objects, Rule};
-
-/// The type of all base chains.
-const FILTER: &str = "filter";
 
 /// A generation, as far as the switch knows it: its number, and where packets enter it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -82,7 +80,7 @@ impl Standing {
         let base_chains = objects.chains.iter();
         for (chain, base) in base_chains.filter_map(|chain| Some((chain, chain.base.as_ref()?))) {
             let strange = |what| Strange {
-                place: format!("base chain `{}`", chain.name.escape_debug()),
+                place: format!("base chain {}", Quoted(&chain.name)),
                 what,
             };
             let rules = Rules::of(objects, &chain.name);
@@ -90,9 +88,8 @@ impl Standing {
             if chain.name == ARRIVALS {
                 continue;
             }
-            if base.chain_type != FILTER
-                || chain.name != layout::base_chain(base.hook, base.priority)
-            {
+            let place = place_of(base).filter(|place| chain.name == layout::base_chain(*place));
+            if place.is_none() {
                 return Err(strange("is not one of portreeve's"));
             }
             standing
@@ -104,7 +101,7 @@ impl Standing {
             .flatten()
         {
             side.entries
-                .sort_by_key(|entry| (entry.base.hook, entry.base.priority));
+                .sort_by_key(|entry| (entry.base.hook, entry.base.priority, entry.base.chain_type));
         }
         Ok(standing)
     }
@@ -160,11 +157,22 @@ fn entry(objects: &Objects, base: &BaseChain, lead: &Lead) -> Option<(Number, En
         _ => return None,
     };
     let base = Base {
-        hook: base.hook,
-        priority: base.priority,
         policy,
+        ..place_of(base)?
     };
     Some((number, Entry { chain, base }))
+}
+
+/// A base chain of the kernel's as one of a rule set.
+fn place_of(base: &BaseChain) -> Option<Base> {
+    let mut types = ChainType::ALL.into_iter();
+    let chain_type = types.find(|it| it.keyword() == base.chain_type)?;
+    Some(Base {
+        chain_type,
+        hook: base.hook,
+        priority: base.priority,
+        policy: base.policy,
+    })
 }
 
 /// Notes that packets enter generation `number` by `entry`.
@@ -328,19 +336,27 @@ fn add_entry(batch: &mut Batch, objects: &Objects, number: Number, wanted: &Entr
 
 /// The base chains that lead to `trial` while it runs, and to `confirmed` otherwise.
 fn wanted(confirmed: Option<&Side>, trial: Option<&Side>) -> BTreeMap<String, Wanted> {
-    let entries = |side: Option<&Side>| -> BTreeMap<(Hook, i32), Entry> {
+    let entries = |side: Option<&Side>| -> BTreeMap<(Hook, i32, ChainType), Entry> {
         let entries = side.map(|side| side.entries.clone()).unwrap_or_default();
-        let place = |entry: Entry| ((entry.base.hook, entry.base.priority), entry);
+        let place = |entry: Entry| {
+            let Base {
+                hook,
+                priority,
+                chain_type,
+                ..
+            } = entry.base;
+            ((hook, priority, chain_type), entry)
+        };
         entries.into_iter().map(place).collect()
     };
     let (for_good, on_trial) = (entries(confirmed), entries(trial));
     let places: BTreeSet<_> = for_good.keys().chain(on_trial.keys()).copied().collect();
     let mut wanted = BTreeMap::new();
-    for (hook, priority) in places {
-        let entry = for_good.get(&(hook, priority));
+    for place in places {
+        let entry = for_good.get(&place);
         let mut leads = Vec::new();
         if let Some(side) = trial {
-            let there = on_trial.get(&(hook, priority));
+            let there = on_trial.get(&place);
             let lead = there.map_or(Lead::Accept, |entry| {
                 Lead::Goto(layout::entry_chain(side.number, &entry.chain))
             });
@@ -354,15 +370,19 @@ fn wanted(confirmed: Option<&Side>, trial: Option<&Side>) -> BTreeMap<String, Wa
         }
         // Without a confirmed generation, or a chain of its own here, everything passes.
         let policy = entry.map_or(ChainPolicy::Accept, |entry| entry.base.policy);
-        let base = base_chain(Base {
+        let (hook, priority, chain_type) = place;
+        let place = Base {
+            chain_type,
             hook,
             priority,
             policy,
-        });
-        wanted.insert(layout::base_chain(hook, priority), Wanted { base, leads });
+        };
+        let base = base_chain(place);
+        wanted.insert(layout::base_chain(place), Wanted { base, leads });
     }
     if let Some(Side { number, .. }) = trial {
         let base = base_chain(Base {
+            chain_type: ChainType::Filter,
             hook: Hook::Input,
             priority: ARRIVALS_PRIORITY,
             policy: ChainPolicy::Accept,
@@ -379,7 +399,7 @@ fn base_chain(base: Base) -> BaseChain {
         hook: base.hook,
         priority: base.priority,
         policy: base.policy,
-        chain_type: FILTER.to_owned(),
+        chain_type: base.chain_type.keyword().to_owned(),
     }
 }
 
@@ -410,7 +430,9 @@ pub fn missing(objects: &Objects, number: Number, ruleset: &Ruleset) -> Option<S
             return Some(format!("chain `{name}` has {found} rules of {sent}"));
         }
     }
-    let is_ours = |name: &&&str| layout::parse_set(name).is_some();
+    let is_ours = |name: &&&str| {
+        layout::parse_set(name).is_some() || layout::parse_dynamic_set(name).is_some()
+    };
     let set = named
         .iter()
         .filter(is_ours)
@@ -433,6 +455,18 @@ pub fn sweep(objects: &Objects) -> Batch {
     while let Some(chain) = ahead.pop() {
         if !reached.insert(chain) {
             continue;
+        }
+        // A generation stays as a whole: where its verdict maps lead is not listed with its rules.
+        if let Some((number, _)) = layout::parse_chain(chain) {
+            let of_same =
+                |name: &&str| layout::parse_chain(name).is_some_and(|(other, _)| other == number);
+            ahead.extend(
+                objects
+                    .chains
+                    .iter()
+                    .map(|it| it.name.as_str())
+                    .filter(of_same),
+            );
         }
         for rule in Rules::of(objects, chain).0 {
             ahead.extend(rule.chains.iter().map(String::as_str));
@@ -489,6 +523,7 @@ mod tests {
 
     fn base(hook: Hook, priority: i32, policy: ChainPolicy) -> Base {
         Base {
+            chain_type: ChainType::Filter,
             hook,
             priority,
             policy,

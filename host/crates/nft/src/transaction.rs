@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io;
 
-use nftables::schema::NfObject;
 use portreeve_model::names::{Name, Text};
-use portreeve_model::ruleset::Set;
+use portreeve_model::ruleset::{Contents, FieldSet, Set};
+use serde_json::Value;
 
-use crate::{TABLE, elements, words};
+use crate::{TABLE, elements, lower, words};
 
 /// Commands in order. nft sends them to the kernel in one batch, so either all are in force
 /// afterwards or none.
@@ -87,9 +87,24 @@ impl Transaction {
         self.0.append(&mut other.0);
     }
 
-    pub(crate) fn push(&mut self, subject: Subject, command: &NfObject<'static>) {
-        let json = serde_json::to_string(command).expect("plain data has a JSON form");
+    pub(crate) fn push(&mut self, subject: Subject, command: &Value) {
+        let json = command.to_string();
         self.0.push(Command { subject, json });
+    }
+
+    /// Adds a set of what fields hold together, called `name`.
+    pub(crate) fn push_field_set(&mut self, set: &FieldSet, name: &str) {
+        let fields = set.fields();
+        let object = match set.contents() {
+            Contents::Elements(elements) => {
+                let elements = elements.iter().map(|key| lower::key(fields, key));
+                words::field_set(name, fields, elements.collect())
+            }
+            Contents::Dynamic { timeout, size } => {
+                words::dynamic_set(name, fields, *timeout, *size)
+            }
+        };
+        self.push(Subject::Set(set.name().clone()), &words::add(object));
     }
 
     /// Adds a set, called `name`, with its elements inline: a separate `add element` makes nft list the set from

@@ -158,7 +158,7 @@ fn a_value_of_another_type_is_refused() {
     file(
         "from",
         table,
-        &format!("{at} `from`: found `{{ \\u{{2026}} }}`, {prefixes}"),
+        &format!("{at} `from`: found `{{ … }}`, {prefixes}"),
     );
     let at = "error[S002]: `--set`, setting";
     argument(

@@ -1,7 +1,7 @@
 //! A rule that is wrong by one step: a match, a family or a statement.
 
 use portreeve_model::address::Family;
-use portreeve_model::draft::{Match, Rule, Statement, Test};
+use portreeve_model::draft::{Match, Rule, Selector, Statement, Test, Values, Verdict};
 use portreeve_model::ruleset::{Limit, LogLevel, Reject, TimeUnit};
 
 use super::values::test_mutants;
@@ -49,7 +49,7 @@ pub(super) fn rule_mutants(rule: &Rule, targets: &[String]) -> Vec<(String, Rule
 }
 
 /// Whether packets of the other family fail the test anyway.
-const fn names_a_family(test: &Test) -> bool {
+fn names_a_family(test: &Test) -> bool {
     match test {
         Test::Nfproto(_)
         | Test::Saddr(..)
@@ -61,7 +61,13 @@ const fn names_a_family(test: &Test) -> bool {
         | Test::L4proto(_)
         | Test::Sport(..)
         | Test::Dport(..)
-        | Test::CtState(_) => false,
+        | Test::CtState(_)
+        | Test::Bits { .. }
+        | Test::FieldSet(_) => false,
+        Test::Number(field, _) => field.field().family().is_some(),
+        Test::Concatenation { fields, .. } => {
+            fields.iter().any(|field| field.field().family().is_some())
+        }
     }
 }
 
@@ -76,6 +82,14 @@ fn statement_mutants(
     match statement {
         // A counter decides nothing.
         Statement::Counter => Vec::new(),
+        Statement::Quota { .. } => gone("quota"),
+        Statement::CtCount { .. } => gone("ct count"),
+        Statement::LogGroup { .. } => gone("log"),
+        Statement::SetMark(..) => gone("mark"),
+        Statement::Notrack => gone("notrack"),
+        Statement::UpdateSet { .. } => gone("set"),
+        Statement::Nat(_) => vec![accepts(), drops()],
+        Statement::VerdictMap { fields, elements } => map_mutants(fields, elements),
         Statement::Limit(limit) => limit_mutants(*limit),
         Statement::Log { prefix, level } => log_mutants(prefix.as_deref(), *level),
         Statement::Accept => vec![drops()],
@@ -83,7 +97,7 @@ fn statement_mutants(
         Statement::Reject(kind) => {
             let others = Reject::ALL.into_iter().filter(|other| other != kind);
             let others = others.map(|other| {
-                let name = format!("rejects with {}", other.keyword());
+                let name = format!("rejects with {other}");
                 (name, Some(Statement::Reject(other)))
             });
             [accepts(), drops()].into_iter().chain(others).collect()
@@ -105,6 +119,43 @@ fn statement_mutants(
             found
         }
     }
+}
+
+fn gone(what: &str) -> Vec<(String, Option<Statement>)> {
+    vec![(format!("without its {what}"), None)]
+}
+
+/// The map without one of its elements, or with one that decides the opposite.
+fn map_mutants(
+    fields: &[Selector],
+    elements: &[(Vec<Values>, Verdict)],
+) -> Vec<(String, Option<Statement>)> {
+    let map = |elements| {
+        let fields = fields.to_vec();
+        Some(Statement::VerdictMap { fields, elements })
+    };
+    let mut found = gone("map");
+    for at in 0..elements.len() {
+        if elements.len() > 1 {
+            let mut left = elements.to_vec();
+            drop(left.remove(at));
+            found.push((format!("map without element {}", at + 1), map(left)));
+        }
+        let mut other = elements.to_vec();
+        other[at].1 = match other[at].1 {
+            Verdict::Accept => Verdict::Drop,
+            Verdict::Drop
+            | Verdict::Continue
+            | Verdict::Return
+            | Verdict::Jump(_)
+            | Verdict::Goto(_) => Verdict::Accept,
+        };
+        found.push((
+            format!("map with another verdict for element {}", at + 1),
+            map(other),
+        ));
+    }
+    found
 }
 
 /// A step to every other chain that can be a target.
@@ -215,5 +266,9 @@ const fn field_name(test: &Test) -> &'static str {
         Test::Dport(..) => "dport",
         Test::IcmpType(..) => "icmp type",
         Test::CtState(_) => "ct state",
+        Test::Number(..) => "number",
+        Test::Bits { .. } => "bits",
+        Test::Concatenation { .. } => "fields",
+        Test::FieldSet(_) => "field set",
     }
 }

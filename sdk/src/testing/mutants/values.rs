@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use portreeve_model::address::{Family, address_bits};
-use portreeve_model::draft::{AddressOperand, Element, Test};
+use portreeve_model::draft::{AddressOperand, BitField, Element, NumberField, Test};
 use portreeve_model::packet::CtState;
 
 /// The test with one value more or less.
@@ -55,8 +55,71 @@ pub(super) fn test_mutants(test: &Test) -> Vec<(String, Test)> {
         // The elements of a set have mutants of their own; another family is `negated`.
         Test::Saddr(_, AddressOperand::Set(_))
         | Test::Daddr(_, AddressOperand::Set(_))
+        | Test::FieldSet(_)
         | Test::Nfproto(_) => Vec::new(),
+        Test::Number(field, ranges) => number_mutants(*field, ranges),
+        Test::Bits {
+            field,
+            mask,
+            values,
+        } => bit_mutants(*field, *mask, values),
+        Test::Concatenation { fields, elements } => without_one(elements)
+            .map(|(name, elements)| {
+                let fields = fields.clone();
+                (name, Test::Concatenation { fields, elements })
+            })
+            .collect(),
     }
+}
+
+/// The elements without one of them, as long as others are left.
+fn without_one<T: Clone>(elements: &[T]) -> impl Iterator<Item = (String, Vec<T>)> {
+    let several = if elements.len() > 1 {
+        elements.len()
+    } else {
+        0
+    };
+    (0..several).map(|at| {
+        let mut left = elements.to_vec();
+        drop(left.remove(at));
+        (format!("without element {}", at + 1), left)
+    })
+}
+
+fn number_mutants(field: NumberField, ranges: &[RangeInclusive<u32>]) -> Vec<(String, Test)> {
+    let wide = ranges
+        .iter()
+        .map(|r| (u128::from(*r.start()), u128::from(*r.end())));
+    let narrow = |(first, last): (u128, u128)| first as u32..=last as u32;
+    range_mutants(&wide.collect::<Vec<_>>(), field.max().into())
+        .into_iter()
+        .map(|(name, ranges)| {
+            let ranges = ranges.into_iter().map(narrow).collect();
+            (name, Test::Number(field, ranges))
+        })
+        .collect()
+}
+
+/// One bit more or less that counts, and each value gone.
+fn bit_mutants(field: BitField, mask: u32, values: &[u32]) -> Vec<(String, Test)> {
+    let bits = (0..u32::BITS).map(|bit| 1 << bit);
+    let masks = bits.filter(|bit| field.bits() & bit != 0).map(|bit| {
+        let mask = mask ^ bit;
+        let values = values.iter().map(|value| value & mask).collect();
+        (format!("with mask {mask:#x}"), (mask, values))
+    });
+    let values = without_one(values).map(|(name, values)| (name, (mask, values)));
+    masks
+        .chain(values)
+        .map(|(name, (mask, values))| {
+            let test = Test::Bits {
+                field,
+                mask,
+                values,
+            };
+            (name, test)
+        })
+        .collect()
 }
 
 /// The interface of a packet that names none, or else any other.

@@ -7,6 +7,7 @@
 //! a ratio is the median of the ratios of neighbouring runs. Nothing here is asserted: a bar that
 //! is missed is printed as missed.
 
+mod evaluate;
 mod measure;
 mod table;
 mod trials;
@@ -64,6 +65,7 @@ fn inside(portreeve: &Path) -> Result<()> {
     }
     let size = fs::metadata(portreeve)?.len() as f64 / f64::from(1 << 20);
     figures.push(Figure::new("release binary", size, 16.0, "MB"));
+    figures.extend(evaluate::evaluation()?);
     print!("{}", table(&figures));
     Ok(())
 }

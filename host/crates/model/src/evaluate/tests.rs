@@ -1,5 +1,9 @@
 //! A verdict is what nft(8) says, with the rule that gave it.
 
+mod journey;
+mod random;
+mod region;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -7,24 +11,25 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::address::Family;
-use crate::draft::{self, AddressOperand, Base, Draft, Element, Test};
+use crate::draft::{self, AddressOperand, Base, ChainType, Draft, Element, Test};
 use crate::field::PortProtocol;
 use crate::packet::Hook;
-use crate::ruleset::{Limit, TimeUnit};
+use crate::ruleset::{ChainPolicy, Limit, Ruleset, TimeUnit};
 use crate::validate::{Feeds, validate};
 
 const SSH: &str = "tcp 192.0.2.7 > 198.51.100.1:22";
 
 fn ruleset(chains: Vec<draft::Chain>) -> Ruleset {
     let draft = Draft {
-        sets: Vec::new(),
         chains,
+        ..Draft::default()
     };
     validate(&draft, &Feeds::default()).unwrap()
 }
 
 fn base(name: &str, priority: i32, policy: ChainPolicy, rules: Vec<draft::Rule>) -> draft::Chain {
     let base = Base {
+        chain_type: ChainType::Filter,
         hook: Hook::Input,
         priority,
         policy,
@@ -84,17 +89,19 @@ fn limit() -> draft::Statement {
 
 /// The possible fates, each as `drop by RULE`.
 fn fates(ruleset: &Ruleset, packet: &str) -> Vec<String> {
-    let evaluation = evaluate(ruleset, &packet.parse().unwrap());
-    let text = |fate: &Fate| {
+    let tables = ruleset.tables("ours");
+    let evaluation = evaluate(&tables, &packet.parse().unwrap());
+    let text = |fate: &Fate<'_>| {
         let verdict = match (fate.verdict, fate.reject) {
             (HookVerdict::Accept, _) => "accept",
             (HookVerdict::Drop, None) => "drop",
             (HookVerdict::Drop, Some(_)) => "reject",
         };
         match &fate.by {
-            Decider::Rule(rule) => format!("{verdict} by {}", rule.label),
-            Decider::ChainPolicy(chain) => format!("{verdict} by policy of {chain}"),
+            Decider::Rule(rule) => format!("{verdict} by {}", rule.label()),
+            Decider::ChainPolicy(place) => format!("{verdict} by policy of {}", place.chain.name),
             Decider::NoChain => format!("{verdict} by nobody"),
+            Decider::NotFollowed(place) => format!("{verdict} by losing {}", place.chain.name),
         }
     };
     evaluation.fates.iter().map(text).collect()
@@ -160,9 +167,9 @@ fn accept_ends_one_base_chain_and_drop_ends_all() {
     check(two(Drop, Accept), SSH, &["drop by first"]);
     check(two(Accept, Accept), SSH, &["accept by second"]);
     check(two(Accept, Counter), SSH, &["accept by policy of late"]);
-    let both = ruleset(two(Drop, Accept));
+    let both = ruleset(two(Drop, Accept)).tables("ours");
     let walk = evaluate(&both, &SSH.parse().unwrap()).walk;
-    let labels: Vec<_> = walk.iter().map(|step| step.rule.label.as_str()).collect();
+    let labels: Vec<_> = walk.iter().map(|step| step.rule.label()).collect();
     assert_eq!(
         labels,
         ["first"],
@@ -224,7 +231,8 @@ fn reject_drops_and_tells_the_sender() {
         vec![always("no", &[reject])],
     )];
     check(chains.clone(), SSH, &["reject by no"]);
-    let evaluation = evaluate(&ruleset(chains), &SSH.parse().unwrap());
+    let tables = ruleset(chains).tables("ours");
+    let evaluation = evaluate(&tables, &SSH.parse().unwrap());
     assert_eq!(evaluation.fates[0].reject, Some(Reject::AdminProhibited));
     assert!(evaluation.must_drop() && !evaluation.must_accept());
 }
@@ -235,12 +243,14 @@ fn a_limit_leaves_both_fates_open() {
     let chain = |rules| vec![base("in", 0, ChainPolicy::Drop, rules)];
     let open = ["drop by policy of in", "accept by limited"];
     check(chain(vec![within(Accept)]), SSH, &open);
-    let evaluation = evaluate(&ruleset(chain(vec![within(Accept)])), &SSH.parse().unwrap());
+    let tables = ruleset(chain(vec![within(Accept)])).tables("ours");
+    let evaluation = evaluate(&tables, &SSH.parse().unwrap());
     assert!(!evaluation.must_accept() && !evaluation.must_drop());
-    assert_eq!(evaluation.walk[0].result, StepResult::MayMatch);
+    assert_eq!(evaluation.walk[0].result, StepResult::MayMatch(0));
     let both_drop = chain(vec![within(Drop), always("rest", &[Drop])]);
     check(both_drop.clone(), SSH, &["drop by limited", "drop by rest"]);
-    assert!(evaluate(&ruleset(both_drop), &SSH.parse().unwrap()).must_drop());
+    let tables = ruleset(both_drop).tables("ours");
+    assert!(evaluate(&tables, &SSH.parse().unwrap()).must_drop());
     let mut jumping = chain(vec![within(jump("sub")), always("rest", &[Drop])]);
     jumping.push(regular("sub", vec![always("inner", &[Accept])]));
     check(jumping, SSH, &["drop by rest", "accept by inner"]);
@@ -297,13 +307,16 @@ fn a_field_that_the_packet_does_not_have_fails_negated_or_not() {
 #[test]
 fn the_walk_names_each_rule_and_the_match_that_failed() {
     let rules = vec![when("ssh", false, ssh(), Accept), always("rest", &[Drop])];
-    let ruleset = ruleset(vec![base("in", 0, ChainPolicy::Drop, rules)]);
-    let walk = evaluate(&ruleset, &"tcp ::1 > [::1]:80".parse().unwrap()).walk;
-    let failed = ruleset.chains()[0].rules()[0].matches()[0].clone();
+    let tables = ruleset(vec![base("in", 0, ChainPolicy::Drop, rules)]).tables("ours");
+    let walk = evaluate(&tables, &"tcp ::1 > [::1]:80".parse().unwrap()).walk;
     let results: Vec<_> = walk
         .iter()
-        .map(|step| (step.rule.index, &step.result))
+        .map(|step| (step.rule.index, step.result, step.part()))
         .collect();
-    let expected = [(0, &StepResult::Failed(failed)), (1, &StepResult::Matched)];
+    let failed = &tables.tables[0].chains[0].rules[0].parts[0];
+    let expected = [
+        (0, StepResult::Failed(0), Some(failed)),
+        (1, StepResult::Matched, None),
+    ];
     assert_eq!(results, expected);
 }

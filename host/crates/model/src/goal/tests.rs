@@ -78,6 +78,7 @@ fn ruleset() -> Ruleset {
     let chain = draft::Chain {
         name: "in".to_string(),
         base: Some(draft::Base {
+            chain_type: draft::ChainType::Filter,
             hook: Hook::Input,
             priority: 0,
             policy: ChainPolicy::Drop,
@@ -88,8 +89,8 @@ fn ruleset() -> Ruleset {
         ],
     };
     let draft = Draft {
-        sets: Vec::new(),
         chains: vec![chain],
+        ..Draft::default()
     };
     validate(&draft, &Feeds::default()).unwrap()
 }

@@ -5,52 +5,71 @@
 //! nothing is said that follows from something else, or that no packet can meet. So `==` compares
 //! what the kernel would do, and a rule set read back from it can be compared with the one sent.
 
+pub mod key;
+pub mod statement;
 pub mod text;
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::address::Family;
 pub use crate::draft::Base;
 use crate::field::Field;
-use crate::intervals::Intervals;
-use crate::names::{InterfaceName, Name, Text};
-use crate::packet::{Hook, Packet};
+use crate::intervals::{Interval, Intervals};
+use crate::names::{Name, Text};
+use crate::packet::Hook;
+pub use crate::ruleset::key::{Key, Match, Operand};
+pub use crate::ruleset::statement::{
+    Limit, LogLevel, Mark, MarkValue, Nat, NatKind, Reject, SetOperation, SetUpdate, Statement,
+    TimeUnit, Verdict, VerdictMap,
+};
 
 /// A well-formed rule set: what the table `inet portreeve` will hold.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Ruleset {
     sets: Vec<Set>,
+    field_sets: Vec<FieldSet>,
     chains: Vec<Chain>,
 }
 
 impl Ruleset {
     /// Sets and chains that `validate` has found to make sense, put in canonical order. Those that
     /// no packet can meet are left out.
-    pub(crate) fn new(mut sets: Vec<Set>, mut chains: Vec<Chain>) -> Self {
+    pub(crate) fn new(
+        mut sets: Vec<Set>,
+        mut field_sets: Vec<FieldSet>,
+        mut chains: Vec<Chain>,
+    ) -> Self {
         let reached = reached(&chains);
         chains.retain(|chain| reached.contains(&chain.name));
         let rules = chains.iter().flat_map(|chain| &chain.rules);
-        let operands = rules.flat_map(|rule| rule.matches.iter().map(Match::operand));
-        let named: BTreeSet<Name> = operands
-            .filter_map(|operand| match operand {
-                Operand::Set(name) => Some(name.clone()),
-                Operand::Numbers(_) | Operand::Interfaces(_) => None,
-            })
-            .collect();
+        let named: BTreeSet<Name> = rules.flat_map(Rule::sets).cloned().collect();
         sets.retain(|set| named.contains(&set.name));
         sets.sort_by(|a, b| a.name.cmp(&b.name));
+        field_sets.retain(|set| named.contains(&set.name));
+        field_sets.sort_by(|a, b| a.name.cmp(&b.name));
         chains.sort_by_key(|chain| {
             let place = chain.base.map(|base| (base.hook, base.priority));
             (place.is_none(), place, chain.name.clone())
         });
-        Self { sets, chains }
+        Self {
+            sets,
+            field_sets,
+            chains,
+        }
     }
 
-    /// The named sets, by name.
+    /// The named sets of addresses, by name.
     #[must_use]
     pub fn sets(&self) -> &[Set] {
         &self.sets
+    }
+
+    /// The named sets of what fields hold together, by name.
+    #[must_use]
+    pub fn field_sets(&self) -> &[FieldSet] {
+        &self.field_sets
     }
 
     /// The chains: base chains by hook and priority, then regular chains by name.
@@ -59,13 +78,19 @@ impl Ruleset {
         &self.chains
     }
 
-    /// The set that a rule of this rule set names.
+    /// The set of addresses that a rule of this rule set names.
     #[must_use]
     pub fn set(&self, name: &Name) -> Option<&Set> {
         self.sets
             .binary_search_by(|set| set.name.cmp(name))
             .ok()
             .map(|at| &self.sets[at])
+    }
+
+    /// The set of what fields hold together that a rule of this rule set names.
+    #[must_use]
+    pub fn field_set(&self, name: &Name) -> Option<&FieldSet> {
+        self.field_sets.iter().find(|set| set.name == *name)
     }
 
     /// The chain that a rule of this rule set names.
@@ -92,16 +117,7 @@ fn reached(chains: &[Chain]) -> BTreeSet<Name> {
             continue;
         }
         let statements = chain.rules.iter().flat_map(|rule| &rule.statements);
-        let targets = statements.filter_map(|statement| match statement {
-            Statement::Verdict(Verdict::Jump(name) | Verdict::Goto(name)) => Some(name),
-            Statement::Verdict(
-                Verdict::Accept | Verdict::Drop | Verdict::Continue | Verdict::Return,
-            )
-            | Statement::Counter
-            | Statement::Limit(_)
-            | Statement::Log { .. }
-            | Statement::Reject(_) => None,
-        });
+        let targets = statements.flat_map(Statement::targets);
         ahead.extend(targets.filter_map(|name| chains.iter().find(|chain| chain.name == *name)));
     }
     reached
@@ -112,7 +128,8 @@ fn reached(chains: &[Chain]) -> BTreeSet<Name> {
 pub struct Set {
     pub(crate) name: Name,
     pub(crate) family: Family,
-    pub(crate) elements: Intervals,
+    /// Shared with the tables that the rule set is seen as.
+    pub(crate) elements: Arc<Intervals>,
 }
 
 impl Set {
@@ -130,8 +147,56 @@ impl Set {
 
     /// Its elements.
     #[must_use]
-    pub const fn elements(&self) -> &Intervals {
+    pub fn elements(&self) -> &Intervals {
         &self.elements
+    }
+}
+
+/// A named set of what some fields of a packet hold together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FieldSet {
+    pub(crate) name: Name,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) contents: Contents,
+}
+
+/// Where the elements of a set come from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Contents {
+    /// They are written out: an interval for each field, sorted; no two of them overlap.
+    Elements(Vec<Vec<Interval>>),
+    /// Rules add them, and time takes them away.
+    Dynamic {
+        /// Seconds that an element stays after it was added or updated.
+        timeout: u32,
+        /// How many fit.
+        size: u32,
+    },
+}
+
+impl FieldSet {
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The fields, in the order in which each element has their values.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Where its elements come from.
+    #[must_use]
+    pub const fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// Whether rules add and delete its elements.
+    #[must_use]
+    pub const fn is_dynamic(&self) -> bool {
+        matches!(self.contents, Contents::Dynamic { .. })
     }
 }
 
@@ -198,166 +263,10 @@ impl Rule {
     pub fn statements(&self) -> &[Statement] {
         &self.statements
     }
-}
 
-/// One condition on a packet.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Match {
-    pub(crate) field: Field,
-    pub(crate) negated: bool,
-    pub(crate) operand: Operand,
-}
-
-impl Match {
-    /// The field it loads.
-    #[must_use]
-    pub const fn field(&self) -> Field {
-        self.field
+    /// The named sets that it looks into or writes to.
+    pub fn sets(&self) -> impl Iterator<Item = &Name> {
+        let asked = self.matches.iter().filter_map(|it| it.operand.set());
+        asked.chain(self.statements.iter().filter_map(Statement::set))
     }
-
-    /// Whether the field must not have one of the values.
-    #[must_use]
-    pub const fn negated(&self) -> bool {
-        self.negated
-    }
-
-    /// The values.
-    #[must_use]
-    pub const fn operand(&self) -> &Operand {
-        &self.operand
-    }
-
-    /// Whether `packet` has the field, with a value as asked. `sets` holds every set the operand
-    /// may name.
-    #[must_use]
-    pub fn holds(&self, packet: &Packet, sets: &Ruleset) -> bool {
-        let found = match &self.operand {
-            Operand::Interfaces(names) => {
-                let interface = match self.field {
-                    Field::Oifname => &packet.oifname,
-                    _ => &packet.iifname,
-                };
-                Some(names.iter().any(|name| name.as_str() == interface))
-            }
-            Operand::Numbers(numbers) => packet.load(self.field).map(|v| numbers.contains(v)),
-            Operand::Set(name) => packet
-                .load(self.field)
-                .and_then(|value| sets.set(name).map(|set| set.elements.contains(value))),
-        };
-        // A packet without the field fails, negated or not: so does the kernel (NFT_BREAK).
-        found.is_some_and(|found| found != self.negated)
-    }
-}
-
-/// The values of a match.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Operand {
-    /// Numbers, for every field but an interface name.
-    Numbers(Intervals),
-    /// Interface names, sorted.
-    Interfaces(Vec<InterfaceName>),
-    /// The elements of a named set of the field's family.
-    Set(Name),
-}
-
-/// Something that a rule does.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Statement {
-    /// Count packets and bytes.
-    Counter,
-    /// Go on only within, or only over, a rate.
-    Limit(Limit),
-    /// Write a line to the kernel log.
-    Log {
-        /// What the line begins with.
-        prefix: Option<Text>,
-        /// Its syslog level.
-        level: LogLevel,
-    },
-    /// Drop and tell the sender.
-    Reject(Reject),
-    /// Decide where the packet goes next.
-    Verdict(Verdict),
-}
-
-/// A verdict statement of nft(8).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    /// Let the packet pass this base chain.
-    Accept,
-    /// Drop the packet, silently.
-    Drop,
-    /// Go on with the next rule.
-    Continue,
-    /// Go back to the calling chain; in a base chain, to its chain policy.
-    Return,
-    /// Go through another chain, then go on with the next rule.
-    Jump(Name),
-    /// Go through another chain, then return from this one.
-    Goto(Name),
-}
-
-/// A rate of packets.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Limit {
-    /// Packets per unit of time.
-    pub rate: u32,
-    /// The unit of time.
-    pub per: TimeUnit,
-    /// Packets that may exceed the rate at once.
-    pub burst: u32,
-    /// Whether the rule goes on over the rate instead of within it.
-    pub over: bool,
-}
-
-/// A unit of time, as `limit` takes it.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum TimeUnit {
-    /// One second.
-    Second,
-    /// One minute.
-    Minute,
-    /// One hour.
-    Hour,
-    /// One day.
-    Day,
-    /// Seven days.
-    Week,
-}
-
-/// A syslog level.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum LogLevel {
-    /// 0
-    Emerg,
-    /// 1
-    Alert,
-    /// 2
-    Crit,
-    /// 3
-    Err,
-    /// 4, which nft takes when none is given.
-    #[default]
-    Warn,
-    /// 5
-    Notice,
-    /// 6
-    Info,
-    /// 7
-    Debug,
-}
-
-/// What `reject` tells the sender.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Reject {
-    /// `icmpx type port-unreachable`
-    PortUnreachable,
-    /// `icmpx type admin-prohibited`
-    AdminProhibited,
-    /// `icmpx type host-unreachable`
-    HostUnreachable,
-    /// `icmpx type no-route`
-    NoRoute,
-    /// `tcp reset`; the rule must match TCP only.
-    TcpReset,
 }

@@ -2,11 +2,14 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
-use crate::address::PrefixError;
+use crate::address::{Family, PrefixError};
 use crate::diagnostic::{Diagnostic, Quoted};
+use crate::draft::ChainType;
 use crate::field::Field;
+use crate::icmp;
 use crate::names::NameError;
 use crate::packet::Hook;
 
@@ -92,6 +95,7 @@ pub(super) enum Defect {
         hook: Hook,
     },
     BeforeConntrack {
+        what: String,
         hook: Hook,
         priority: i32,
     },
@@ -111,6 +115,89 @@ pub(super) enum Defect {
     ResetWithoutTcp,
     UnknownSetting {
         name: String,
+    },
+    ChainTypeAtHook {
+        chain_type: ChainType,
+        hook: Hook,
+        allowed: &'static str,
+    },
+    NatPriority {
+        found: i32,
+        conntrack: i32,
+    },
+    NatPolicy,
+    NatAtPlace {
+        name: &'static str,
+        chain_type: ChainType,
+        hook: Hook,
+        hooks: &'static [Hook],
+    },
+    PortsOfWhat,
+    NotrackTooLate {
+        hook: Hook,
+        priority: i32,
+        conntrack: i32,
+    },
+    TooHigh {
+        field: Field,
+        found: u32,
+        max: u32,
+    },
+    EveryValue {
+        field: Field,
+    },
+    Mask {
+        field: Field,
+        mask: u32,
+        known: u32,
+    },
+    OutsideMask {
+        field: Field,
+        value: u32,
+        mask: u32,
+    },
+    FieldsTogether {
+        found: usize,
+        least: usize,
+        max: usize,
+    },
+    FieldTwice {
+        field: Field,
+    },
+    NoElements,
+    ElementLength {
+        found: usize,
+        fields: usize,
+    },
+    NotOfField {
+        field: Field,
+    },
+    Overlap {
+        one: String,
+        other: String,
+    },
+    Number {
+        what: &'static str,
+        found: u64,
+        first: u64,
+        last: u64,
+    },
+    RejectCode {
+        code: u8,
+        family: Family,
+    },
+    NotDynamic {
+        name: String,
+    },
+    LimitOnDelete,
+    PlainAddresses,
+    Neighbours {
+        first: String,
+        last: String,
+    },
+    KeyTooWide {
+        found: u32,
+        max: u32,
     },
 }
 
@@ -151,6 +238,29 @@ impl Defect {
             Self::RejectAtHook { .. } => "V031",
             Self::ResetWithoutTcp => "V032",
             Self::UnknownSetting { .. } => "V033",
+            Self::ChainTypeAtHook { .. } => "V034",
+            Self::NatPriority { .. } => "V035",
+            Self::NatPolicy => "V036",
+            Self::NatAtPlace { .. } => "V037",
+            Self::PortsOfWhat => "V038",
+            Self::NotrackTooLate { .. } => "V039",
+            Self::TooHigh { .. } => "V040",
+            Self::EveryValue { .. } => "V041",
+            Self::Mask { .. } => "V042",
+            Self::OutsideMask { .. } => "V043",
+            Self::FieldsTogether { .. } => "V044",
+            Self::FieldTwice { .. } => "V045",
+            Self::NoElements => "V046",
+            Self::ElementLength { .. } => "V047",
+            Self::NotOfField { .. } => "V048",
+            Self::Overlap { .. } => "V049",
+            Self::Number { .. } => "V050",
+            Self::RejectCode { .. } => "V051",
+            Self::NotDynamic { .. } => "V052",
+            Self::LimitOnDelete => "V053",
+            Self::PlainAddresses => "V054",
+            Self::Neighbours { .. } => "V055",
+            Self::KeyTooWide { .. } => "V056",
         }
     }
 
@@ -189,6 +299,29 @@ impl Defect {
             Self::RejectAtHook { .. } => "drop instead, or move the rule to input or forward",
             Self::ResetWithoutTcp => "match `meta l4proto tcp` as well",
             Self::UnknownSetting { .. } => "name a setting or feed of the same description",
+            Self::ChainTypeAtHook { .. } => "move the chain, or give it the type filter",
+            Self::NatPriority { .. } => "use -100 for another destination, 100 for another source",
+            Self::NatPolicy => "accept here, and drop in a chain of type filter",
+            Self::NatAtPlace { .. } => "move the rule to a chain of type nat at one of these hooks",
+            Self::PortsOfWhat => "match `tcp dport`, or one `meta l4proto` that has ports, as well",
+            Self::NotrackTooLate { .. } => "use a chain at -300, which is `raw`",
+            Self::TooHigh { .. } => "choose numbers that the field can hold",
+            Self::EveryValue { .. } => "say whether it shall be there or not",
+            Self::Mask { .. } => "use a mask of bits that the field has",
+            Self::OutsideMask { .. } => "leave out of the values what the mask leaves out",
+            Self::FieldsTogether { .. } => "name more fields, or write several rules",
+            Self::FieldTwice { .. } => "name each field once",
+            Self::NoElements => "write at least one element, or leave it out",
+            Self::ElementLength { .. } => "give each element one value for each field",
+            Self::NotOfField { .. } => "use the kind of values that the field holds",
+            Self::Overlap { .. } => "take what both have out of one of them",
+            Self::Number { .. } => "choose a number inside the range",
+            Self::RejectCode { .. } => "use a code that nft has a name for",
+            Self::NotDynamic { .. } => "name a set that has a timeout and a size",
+            Self::LimitOnDelete => "limit an `add` or an `update`",
+            Self::PlainAddresses => "use a set of addresses, which can name feeds too",
+            Self::Neighbours { .. } => "write one rule for each of the two",
+            Self::KeyTooWide { .. } => "ask some of the fields in a match of their own",
         };
         help.to_string()
     }
@@ -278,9 +411,13 @@ impl fmt::Display for Defect {
             }
             Self::NoValues { field } => write!(f, "{field} is compared with nothing"),
             Self::NotAtHook { field, hook } => write!(f, "{field} is not known at hook {hook}"),
-            Self::BeforeConntrack { hook, priority } => write!(
+            Self::BeforeConntrack {
+                what,
+                hook,
+                priority,
+            } => write!(
                 f,
-                "ct state is not known at {hook} priority {priority}, before conntrack at -200"
+                "{what} is not known at {hook} priority {priority}, before conntrack at -200"
             ),
             Self::NeverMatches { why } => write!(f, "no packet can match: {why}"),
             Self::NoStatement => write!(f, "the rule does nothing"),
@@ -302,6 +439,105 @@ impl fmt::Display for Defect {
                     Quoted(name)
                 )
             }
+            Self::ChainTypeAtHook {
+                chain_type,
+                hook,
+                allowed,
+            } => {
+                let found = chain_type.keyword();
+                write!(
+                    f,
+                    "a chain of type {found} is at hook {hook}, allowed is {allowed}"
+                )
+            }
+            Self::NatPriority { found, conntrack } => write!(
+                f,
+                "priority of a chain of type nat is {found}, allowed is above {conntrack}"
+            ),
+            Self::NatPolicy => write!(f, "a chain of type nat has the chain policy drop"),
+            Self::NatAtPlace {
+                name,
+                chain_type,
+                hook,
+                hooks,
+            } => {
+                let hooks: Vec<&str> = hooks.iter().map(|hook| hook.keyword()).collect();
+                write!(
+                    f,
+                    "{name} in a chain of type {} at hook {hook}, allowed is type nat at {}",
+                    chain_type.keyword(),
+                    hooks.join(" and ")
+                )
+            }
+            Self::PortsOfWhat => write!(f, "NAT of ports in a rule for no one protocol with ports"),
+            Self::NotrackTooLate {
+                hook,
+                priority,
+                conntrack,
+            } => write!(
+                f,
+                "notrack at {hook} priority {priority} comes too late, allowed is prerouting and \
+                 output up to {conntrack}"
+            ),
+            Self::TooHigh { field, found, max } => {
+                write!(
+                    f,
+                    "{field} is compared with {found}, at most {max} makes sense"
+                )
+            }
+            Self::EveryValue { field } => write!(f, "{field} is compared with every value"),
+            Self::Mask { field, mask, known } => {
+                write!(
+                    f,
+                    "mask of {field} is {mask:#x}, allowed are bits of {known:#x}"
+                )
+            }
+            Self::OutsideMask { field, value, mask } => write!(
+                f,
+                "{field} is compared with {value:#x}, which has bits outside the mask {mask:#x}"
+            ),
+            Self::FieldsTogether { found, least, max } => {
+                write!(f, "{found} fields together, allowed is {least} to {max}")
+            }
+            Self::FieldTwice { field } => write!(f, "{field} is named twice"),
+            Self::NoElements => write!(f, "there is no element"),
+            Self::ElementLength { found, fields } => {
+                write!(f, "an element has {found} values, the fields are {fields}")
+            }
+            Self::NotOfField { field } => write!(f, "an element has a value that {field} has not"),
+            Self::Overlap { one, other } => write!(f, "elements {one} and {other} overlap"),
+            Self::Number {
+                what,
+                found,
+                first,
+                last,
+            } => write!(f, "{what} is {found}, allowed is {first} to {last}"),
+            Self::RejectCode { code, family } => {
+                let known = icmp::unreachable(*family).iter();
+                let known: Vec<String> = known.map(|(code, _)| code.to_string()).collect();
+                write!(
+                    f,
+                    "reject with code {code}, allowed is {}",
+                    known.join(", ")
+                )
+            }
+            Self::NotDynamic { name } => {
+                write!(f, "set {} has its elements written out", Quoted(name))
+            }
+            Self::LimitOnDelete => write!(f, "an element is deleted and limited at once"),
+            Self::PlainAddresses => write!(f, "one address alone is the field of the elements"),
+            Self::KeyTooWide { found, max } => {
+                write!(
+                    f,
+                    "the fields together have {found} bytes, at most {max} fit"
+                )
+            }
+            Self::Neighbours { first, last } => write!(
+                f,
+                "interfaces {} and {} have no name between them, which nft cannot list",
+                Quoted(&format!("{first}*")),
+                Quoted(&format!("{last}*"))
+            ),
         }
     }
 }

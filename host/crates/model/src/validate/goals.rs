@@ -13,7 +13,7 @@ use crate::draft::{self, Element, Test};
 use crate::field::Field;
 use crate::goal::{Clause, Goal, GoalTemplate};
 use crate::inputs::{Inputs, Value};
-use crate::ruleset::{Match, Operand};
+use crate::ruleset::{Key, Match, Operand};
 
 /// The goal that `template` means under `inputs`.
 ///
@@ -78,7 +78,7 @@ impl Validator<'_> {
                 test: Test::Dport(*protocol, ports),
             });
         }
-        let matches = self.matches(&drafted, subject);
+        let matches = self.matches(&drafted, &[], subject);
         let Some(name) = &clause.saddr_from else {
             return vec![matches];
         };
@@ -90,7 +90,7 @@ impl Validator<'_> {
             let mut matches = matches.clone();
             let operand = Operand::Numbers(elements);
             matches.push(Match {
-                field: Field::Saddr(family),
+                key: Key::Field(Field::Saddr(family)),
                 negated: false,
                 operand,
             });

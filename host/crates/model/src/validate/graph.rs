@@ -5,21 +5,19 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::defect::Defect;
-use super::matches::only_tcp;
+use super::fields::asked;
+use super::places::out_of_place;
 use crate::diagnostic::{Diagnostic, Quoted};
-use crate::draft::{Base, Chain, Draft, Rule, Statement, Test};
-use crate::field::Field;
-use crate::limits::{CONNTRACK_PRIORITY, JUMP_DEPTH_MAX, VISITS_MAX};
+use crate::draft::{Base, Chain, Draft, Rule, Statement};
+use crate::limits::{JUMP_DEPTH_MAX, VISITS_MAX};
 use crate::packet::Hook;
-use crate::ruleset::Reject;
 
 /// Finds what is wrong with the way chains refer to each other.
 pub(super) fn check(draft: &Draft, found: &mut Vec<Diagnostic>) {
     for chain in &draft.chains {
         for (index, rule) in chain.rules.iter().enumerate() {
-            if let Some(defect) = bad_target(draft, rule) {
-                found.push(defect.of(&subject(chain, index, rule)));
-            }
+            let defects = targets(rule).filter_map(|target| bad_target(draft, target));
+            found.extend(defects.map(|defect| defect.of(&subject(chain, index, rule))));
         }
     }
     let graph = Graph::of(draft);
@@ -41,7 +39,7 @@ pub(super) fn check(draft: &Draft, found: &mut Vec<Diagnostic>) {
     for (chain, bases) in draft.chains.iter().zip(graph.reached_from(draft)) {
         for (index, rule) in chain.rules.iter().enumerate() {
             let subject = subject(chain, index, rule);
-            let defects = out_of_place(rule, &bases);
+            let defects = out_of_place(rule, &bases, &asked(rule, draft));
             found.extend(defects.iter().map(|defect| defect.of(&subject)));
         }
     }
@@ -58,7 +56,8 @@ impl Graph {
         let targets = |chain: &Chain| {
             let rules = chain.rules.iter();
             rules
-                .filter_map(|rule| position(draft, target(rule)?))
+                .flat_map(targets)
+                .filter_map(|target| position(draft, target))
                 .filter(|&target| draft.chains[target].base.is_none())
                 .collect()
         };
@@ -178,21 +177,16 @@ fn subject(chain: &Chain, index: usize, rule: &Rule) -> String {
     )
 }
 
-fn target(rule: &Rule) -> Option<&str> {
-    rule.statements
-        .iter()
-        .find_map(|statement| match statement {
-            Statement::Jump(target) | Statement::Goto(target) => Some(target.as_str()),
-            _ => None,
-        })
+/// The chains that a rule may lead to.
+fn targets(rule: &Rule) -> impl Iterator<Item = &String> {
+    rule.statements.iter().flat_map(Statement::targets)
 }
 
 fn position(draft: &Draft, name: &str) -> Option<usize> {
     draft.chains.iter().position(|chain| chain.name == name)
 }
 
-fn bad_target(draft: &Draft, rule: &Rule) -> Option<Defect> {
-    let name = target(rule)?;
+fn bad_target(draft: &Draft, name: &str) -> Option<Defect> {
     match position(draft, name).map(|at| &draft.chains[at]) {
         None => Some(Defect::NoSuchChain {
             name: name.to_string(),
@@ -202,46 +196,4 @@ fn bad_target(draft: &Draft, rule: &Rule) -> Option<Defect> {
         }),
         Some(_) => None,
     }
-}
-
-/// What the rule asks or does that one of its hooks does not know.
-fn out_of_place(rule: &Rule, hooks: &[Base]) -> Vec<Defect> {
-    let mut defects = Vec::new();
-    for condition in &rule.matches {
-        let field = match &condition.test {
-            Test::Iifname(_) => Field::Iifname,
-            Test::Oifname(_) => Field::Oifname,
-            Test::CtState(_) => {
-                let early = hooks.iter().find(|base| is_before_conntrack(base));
-                defects.extend(early.map(|base| Defect::BeforeConntrack {
-                    hook: base.hook,
-                    priority: base.priority,
-                }));
-                continue;
-            }
-            _ => continue,
-        };
-        let blind = hooks.iter().find(|base| !field.is_known_at(base.hook));
-        defects.extend(blind.map(|base| Defect::NotAtHook {
-            field,
-            hook: base.hook,
-        }));
-    }
-    for statement in &rule.statements {
-        let Statement::Reject(reject) = statement else {
-            continue;
-        };
-        let can = |base: &&Base| matches!(base.hook, Hook::Input | Hook::Forward | Hook::Output);
-        let cannot = hooks.iter().find(|base| !can(base));
-        defects.extend(cannot.map(|base| Defect::RejectAtHook { hook: base.hook }));
-        if *reject == Reject::TcpReset && !only_tcp(&rule.matches) {
-            defects.push(Defect::ResetWithoutTcp);
-        }
-    }
-    defects
-}
-
-/// Conntrack looks at packets where they enter the machine or leave a socket.
-const fn is_before_conntrack(base: &Base) -> bool {
-    matches!(base.hook, Hook::Prerouting | Hook::Output) && base.priority <= CONNTRACK_PRIORITY
 }

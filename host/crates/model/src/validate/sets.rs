@@ -30,7 +30,7 @@ impl Validator<'_> {
                 Ok(name) => self.sets.push(Set {
                     name,
                     family: set.family,
-                    elements,
+                    elements: alloc::sync::Arc::new(elements),
                 }),
                 Err(error) => self.say(&subject, &Defect::Name(error)),
             }
@@ -171,7 +171,8 @@ impl Validator<'_> {
     }
 }
 
-fn interval(element: &Element) -> Result<(Family, Interval), Defect> {
+/// The addresses of an element, and their family.
+pub(super) fn interval(element: &Element) -> Result<(Family, Interval), Defect> {
     match *element {
         Element::Prefix { address, length } => match Prefix::new(address, length) {
             Ok(prefix) => Ok((prefix.family(), prefix.interval())),

@@ -2,6 +2,8 @@
 
 mod canonical;
 mod expressions;
+mod fields;
+mod places;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -10,12 +12,12 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::address::Family;
-use crate::draft::{AddressOperand, Base, Element, Match, SetNode, Statement, Test};
+use crate::draft::{AddressOperand, Base, ChainType, Element, Match, SetNode, Statement, Test};
 use crate::field::PortProtocol;
 use crate::goal::{Clause, GoalTemplate, Quantifier};
 use crate::inputs::Inputs;
 use crate::packet::{CtState, Hook};
-use crate::ruleset::{ChainPolicy, LogLevel, Reject, TimeUnit};
+use crate::ruleset::{ChainPolicy, Limit, LogLevel, Reject, TimeUnit};
 
 const IN: &str = "rule 1 (`r`) in chain `in`";
 
@@ -45,6 +47,7 @@ fn chain(name: &str, base: Option<Base>, rules: Vec<draft::Rule>) -> draft::Chai
 fn at(hook: Hook, priority: i32) -> Option<Base> {
     let policy = ChainPolicy::Drop;
     Some(Base {
+        chain_type: ChainType::Filter,
         hook,
         priority,
         policy,
@@ -57,8 +60,8 @@ fn input(rules: Vec<draft::Rule>) -> Draft {
 
 fn chains(chains: Vec<draft::Chain>) -> Draft {
     Draft {
-        sets: Vec::new(),
         chains,
+        ..Draft::default()
     }
 }
 
@@ -172,8 +175,8 @@ fn texts_cannot_leave_their_quotes() {
     let (prefix, level) = (Some("\u{1b}[2J".to_string()), LogLevel::Warn);
     let log = does(Statement::Log { prefix, level });
     bad(log, "V004", &format!("log prefix {safe}"));
-    let wildcard = accepts(Test::Iifname(vec!["eth*".to_string()]));
-    let name = "interface `eth*` has a character other than letters, digits and -_.:";
+    let wildcard = accepts(Test::Iifname(vec!["e*h".to_string()]));
+    let name = "interface `e*h` has a character other than letters, digits and -_.:";
     bad(wildcard, "V005", name);
 }
 

@@ -7,14 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::address::Family;
-use portreeve_model::draft::{self, AddressOperand, Draft, SetNode, Statement, Test};
+use portreeve_model::draft::{self, AddressOperand, Draft, SetNode, Statement, Test, Verdict};
 use portreeve_model::names::Name;
 use portreeve_model::ruleset::Ruleset;
 use portreeve_model::validate::{Feeds, validate};
 
+use super::field_sets::FieldSets;
 use super::leads;
 use super::listed::{Chain, Document, Object, Rule, Set};
-use super::rule::Reader;
+use super::rule::{Lifted, Reader};
 use super::{AddressSet, LiftError, Place, Quoted, Shape, foreign};
 use crate::layout::{self, ARRIVALS, Number};
 use crate::netlink::{self, BaseChain, Meaning, Objects};
@@ -82,18 +83,20 @@ struct Table {
     generations: BTreeMap<Number, Vec<draft::Chain>>,
     /// The chains of records of arrivals.
     records: BTreeSet<String>,
-    /// The sets of policies, under their names in the table.
+    /// The sets of addresses of policies, under their names in the table.
     sets: BTreeMap<String, (Family, AddressSet)>,
+    /// The other sets of policies.
+    field_sets: FieldSets,
     /// The trials whose sets have elements.
     running: BTreeSet<Number>,
 }
 
 impl Table {
     fn read(json: &str) -> Result<Self, LiftError> {
-        let reader = Reader::default();
+        let mut reader = Reader::default();
         let mut table = Self::default();
         for object in Document::read(json)?.nftables {
-            table.take(object, &reader)?;
+            table.take(object, &mut reader)?;
         }
         Ok(table)
     }
@@ -105,7 +108,7 @@ impl Table {
         Standing::read(&self.switch).map_err(LiftError::Astray)
     }
 
-    fn take(&mut self, object: Object, reader: &Reader) -> Result<(), LiftError> {
+    fn take(&mut self, object: Object, reader: &mut Reader) -> Result<(), LiftError> {
         match object {
             Object::Metainfo => Ok(()),
             Object::Add(object) => self.take(*object, reader),
@@ -115,7 +118,7 @@ impl Table {
                 self.switch.table = true;
                 Ok(())
             }
-            Object::Set(set) => self.set(set),
+            Object::Set(set) => self.set(set, reader),
             Object::Chain(chain) => self.chain(chain),
             Object::Rule(rule) => self.rule(rule, reader),
             Object::Other(kind) => {
@@ -125,7 +128,7 @@ impl Table {
         }
     }
 
-    fn set(&mut self, set: Set) -> Result<(), LiftError> {
+    fn set(&mut self, set: Set, reader: &mut Reader) -> Result<(), LiftError> {
         let name = set.name.clone();
         if let Some(number) = layout::parse_trial_set(&name) {
             if set.trial()? > 0 {
@@ -133,9 +136,12 @@ impl Table {
             }
         } else if let Some(family) = leads::parse_arrivals_set(&name) {
             set.arrivals(family)?;
-        } else if layout::parse_set(&name).is_some() {
+        } else if layout::parse_set(&name).is_some() && set.has_addresses() {
             let addresses = set.addresses()?;
             self.sets.insert(name, addresses);
+        } else if own_name(&name).is_some() {
+            reader.has_field_set(&name);
+            self.field_sets.listed(set)?;
         } else {
             let what = format!("a set named {}", Quoted(&name));
             return Err(foreign(Place::Table, &what));
@@ -151,7 +157,7 @@ impl Table {
                 hook: base.hook,
                 priority: base.priority,
                 policy: base.policy,
-                chain_type: "filter".to_owned(),
+                chain_type: base.chain_type.keyword().to_owned(),
             });
             self.switch.chains.push(netlink::Chain { name, base });
         } else if let Some((number, own)) = layout::parse_chain(&name) {
@@ -193,8 +199,9 @@ impl Table {
         let Some((number, chain)) = generation else {
             return Err(foreign(place, "a chain that is not listed"));
         };
-        let mut rule = rule.draft(reader)?;
-        name_targets(&mut rule, number).map_err(|what| foreign(place, &what))?;
+        let Lifted { mut rule, uses } = rule.draft(reader)?;
+        let named = name_targets(&mut rule, number).and_then(|()| self.field_sets.used(&uses));
+        named.map_err(|what| foreign(place, &what))?;
         chain.rules.push(rule);
         Ok(())
     }
@@ -240,6 +247,24 @@ impl Table {
         let mut sets = BTreeSet::new();
         let rules = draft.chains.iter_mut().flat_map(|chain| &mut chain.rules);
         for name in rules.flat_map(set_names) {
+            if let Some(set) = self.field_sets.named(name) {
+                let of_other = layout::parse_dynamic_set(name)
+                    .filter(|_| matches!(set.contents, draft::Contents::Dynamic { .. }))
+                    .filter(|(number, _)| *number != side.number);
+                let Some(own) = own_name(name).filter(|_| of_other.is_none()) else {
+                    let what = format!("a rule that names the set {}", Quoted(name));
+                    return Err(foreign(Place::Table, &what));
+                };
+                if let draft::Contents::Elements(_) = set.contents {
+                    sets.insert(name.clone());
+                }
+                *name = own.to_string();
+                if draft.field_sets.iter().all(|known| known.name != *name) {
+                    let name = name.clone();
+                    draft.field_sets.push(draft::FieldSet { name, ..set });
+                }
+                continue;
+            }
             let listed = self.sets.get_key_value(name.as_str());
             let own = layout::parse_set(name).zip(listed);
             let Some((own, (called, (family, addresses)))) = own else {
@@ -284,27 +309,53 @@ fn set(name: Name, family: Family, called: &str) -> draft::Set {
     }
 }
 
+/// The policy's own name of a set of what fields hold together.
+fn own_name(name: &str) -> Option<Name> {
+    let of_generation = || layout::parse_dynamic_set(name).map(|(_, own)| own);
+    layout::parse_set(name).or_else(of_generation)
+}
+
 /// The names of sets in a rule.
 fn set_names(rule: &mut draft::Rule) -> impl Iterator<Item = &mut String> {
     let matches = rule.matches.iter_mut();
-    matches.filter_map(|condition| match &mut condition.test {
-        Test::Saddr(_, AddressOperand::Set(name)) | Test::Daddr(_, AddressOperand::Set(name)) => {
-            Some(name)
-        }
+    let asked = matches.filter_map(|condition| match &mut condition.test {
+        Test::Saddr(_, AddressOperand::Set(name))
+        | Test::Daddr(_, AddressOperand::Set(name))
+        | Test::FieldSet(name) => Some(name),
         _ => None,
-    })
+    });
+    let statements = rule.statements.iter_mut();
+    asked.chain(statements.filter_map(|statement| match statement {
+        Statement::UpdateSet { set, .. } => Some(set),
+        _ => None,
+    }))
 }
 
 /// Calls the chains that a rule leads to by their own names: all are of its own generation.
 fn name_targets(rule: &mut draft::Rule, number: Number) -> Result<(), String> {
-    for statement in &mut rule.statements {
-        if let Statement::Jump(target) | Statement::Goto(target) = statement {
-            let named = layout::parse_chain(target).filter(|named| named.0 == number);
-            let (_, own) = named.ok_or_else(|| format!("a jump to chain {}", Quoted(target)))?;
-            *target = own.to_string();
-        }
+    for target in rule.statements.iter_mut().flat_map(targets) {
+        let named = layout::parse_chain(target).filter(|named| named.0 == number);
+        let (_, own) = named.ok_or_else(|| format!("a jump to chain {}", Quoted(target)))?;
+        *target = own.to_string();
     }
     Ok(())
+}
+
+/// The chains that a statement leads to.
+fn targets(statement: &mut Statement) -> Vec<&mut String> {
+    match statement {
+        Statement::Jump(target) | Statement::Goto(target) => vec![target],
+        Statement::VerdictMap { elements, .. } => {
+            let verdicts = elements.iter_mut().map(|(_, verdict)| verdict);
+            verdicts
+                .filter_map(|verdict| match verdict {
+                    Verdict::Jump(target) | Verdict::Goto(target) => Some(target),
+                    Verdict::Accept | Verdict::Drop | Verdict::Continue | Verdict::Return => None,
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn not_of_the_switch(rule: &Rule, place: Place) -> LiftError {

@@ -51,7 +51,7 @@ fn while_trial(condition: &Value) -> Option<String> {
     let [op, left, right] = all_of(body, ["op", "left", "right"]).ok()?;
     let set = right.as_str()?.strip_prefix('@')?;
     layout::parse_trial_set(set)?;
-    (op == "==" && *left == json(words::field(Field::Nfproto))).then(|| set.to_owned())
+    (op == "==" && *left == words::field(Field::Nfproto)).then(|| set.to_owned())
 }
 
 /// The generation whose arrivals are recorded in the chain of this name.
@@ -75,9 +75,9 @@ pub(super) fn records_arrivals(parts: &[Value], number: Number) -> bool {
             return false;
         };
         let set = layout::arrivals_set(number, family);
-        *outside == json(words::from_outside())
+        *outside == words::from_outside()
             && opens_connection(opens)
-            && *records == json(words::remember_connection(family, &set))
+            && *records == words::remember_connection(family, &set)
     };
     Family::BOTH.into_iter().any(ours)
 }
@@ -92,7 +92,7 @@ fn follows(condition: &Value, family: Family) -> bool {
         return false;
     };
     let is = |field, name: &str, number: u8| {
-        *left == json(words::field(field)) && (right == name || *right == number)
+        *left == words::field(field) && (right == name || *right == number)
     };
     let tcp = PortProtocol::Tcp;
     op == "=="
@@ -102,7 +102,7 @@ fn follows(condition: &Value, family: Family) -> bool {
 
 /// Versions of nft differ in how they list bits: by name or number, one by one or joined by `|`.
 fn opens_connection(listed: &Value) -> bool {
-    let said = json(words::opens_connection());
+    let said = words::opens_connection();
     let [sides, other_sides] = [listed, &said].map(flags_match);
     sides.is_some() && sides == other_sides
 }
@@ -136,10 +136,6 @@ fn flags(value: &Value) -> Option<u8> {
             .try_fold(0, |bits, value| Some(bits | flags(value)?)),
         _ => None,
     }
-}
-
-fn json(word: impl serde::Serialize) -> Value {
-    serde_json::to_value(word).expect("plain data has a JSON form")
 }
 
 #[cfg(test)]

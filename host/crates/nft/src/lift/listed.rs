@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use portreeve_model::address::Family;
-use portreeve_model::draft::{self, Base};
+use portreeve_model::draft::{self, Base, ChainType};
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::ChainPolicy;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::rule::Reader;
+use super::rule::{Lifted, Reader, values_of_types};
 use super::{AddressSet, LiftError, Place, Quoted, foreign};
 use crate::TABLE;
 use crate::elements::Elements;
@@ -30,7 +30,7 @@ fn in_our_table(place: &Place, family: &str, table: &str) -> Result<(), LiftErro
 /// later versions how many elements a set has.
 const LISTED_ONLY: [&str; 2] = ["handle", "count"];
 
-type Rest = BTreeMap<String, IgnoredAny>;
+type Rest = BTreeMap<String, Value>;
 
 /// That an object has no attributes but those that are read, and `ours`.
 fn no_more(place: &Place, rest: &Rest, ours: &[&str]) -> Result<(), LiftError> {
@@ -147,15 +147,15 @@ impl Chain {
         let base = match (&self.chain_type, &self.hook, self.prio, &self.policy) {
             (None, None, None, None) => None,
             (Some(kind), Some(hook), Some(priority), policy) => {
-                if kind != "filter" {
-                    return Err(of("type", kind));
-                }
+                let mut types = ChainType::ALL.into_iter();
+                let chain_type = types.find(|it| it.keyword() == kind);
                 let policy = match policy.as_deref() {
                     None | Some("accept") => ChainPolicy::Accept,
                     Some("drop") => ChainPolicy::Drop,
                     Some(other) => return Err(of("chain policy", other)),
                 };
                 Some(Base {
+                    chain_type: chain_type.ok_or_else(|| of("type", kind))?,
                     hook: Hook::from_keyword(hook).ok_or_else(|| of("hook", hook))?,
                     priority,
                     policy,
@@ -206,6 +206,54 @@ impl Set {
             Family::Ip6 => addresses.ip6 = elements,
         }
         Ok((family, addresses))
+    }
+
+    /// Whether it is a set of addresses of a policy, whose elements may be many.
+    pub(super) fn has_addresses(&self) -> bool {
+        let types = ["ipv4_addr", "ipv6_addr"];
+        self.key.as_str().is_some_and(|of| types.contains(&of))
+            && !self.rest.contains_key("timeout")
+    }
+
+    /// A set of what fields hold together: the types of the fields, and its contents.
+    pub(super) fn field_set(self) -> Result<(Vec<String>, draft::Contents), LiftError> {
+        let place = Place::Set(self.name.clone());
+        in_our_table(&place, &self.family, &self.table)?;
+        let types: Option<Vec<String>> = match &self.key {
+            Value::String(of) => Some(vec![of.clone()]),
+            Value::Array(parts) => parts
+                .iter()
+                .map(|part| part.as_str().map(str::to_owned))
+                .collect(),
+            _ => None,
+        };
+        let types = types.ok_or_else(|| self.of_foreign_type())?;
+        let flags = self.flags();
+        if flags == ["interval"] {
+            no_more(&place, &self.rest, &[])?;
+            let names: Vec<&str> = types.iter().map(String::as_str).collect();
+            let listed = self.elem.map(Elements::all).unwrap_or_default();
+            let elements = listed.iter().map(|item| values_of_types(&names, item));
+            let elements = elements.collect::<Result<_, _>>();
+            let elements = elements.map_err(|unknown| foreign(place, &unknown.0))?;
+            return Ok((types, draft::Contents::Elements(elements)));
+        }
+        no_more(&place, &self.rest, &["size", "timeout"])?;
+        let number = |key: &str| {
+            let found = self.rest.get(key).and_then(Value::as_u64);
+            found.and_then(|number| u32::try_from(number).ok())
+        };
+        // `dynamic` is listed by later versions of nft.
+        let ours = |flag: &&str| ["timeout", "dynamic"].contains(flag);
+        match (number("timeout"), number("size")) {
+            (Some(timeout), Some(size)) if flags.iter().all(ours) => {
+                Ok((types, draft::Contents::Dynamic { timeout, size }))
+            }
+            _ => Err(foreign(
+                place,
+                "neither intervals, nor a timeout and a size",
+            )),
+        }
     }
 
     /// The set that a trial lasts as long as: how many elements it has left.
@@ -289,7 +337,7 @@ impl Rule {
     }
 
     /// The rule of a policy: every such rule has its label as comment.
-    pub(super) fn draft(self, reader: &Reader) -> Result<draft::Rule, LiftError> {
+    pub(super) fn draft(self, reader: &Reader) -> Result<Lifted, LiftError> {
         let place = self.place()?;
         let Some(label) = self.comment else {
             return Err(foreign(place, "no comment"));

@@ -5,6 +5,7 @@
 //! What the kernel holds beyond that was put there by somebody else, and is an error that names
 //! it: a rule set is never guessed, and nothing is skipped. Never panics on what it reads.
 
+mod field_sets;
 mod installed;
 mod leads;
 mod listed;
@@ -57,17 +58,35 @@ impl Shape {
     /// are called after their elements, and must be called after the same ones.
     #[must_use]
     pub fn is_that_of(&self, ruleset: &Ruleset) -> bool {
-        let heads = |ruleset: &Ruleset| -> Vec<_> {
+        let heads = |ruleset: &Ruleset| -> (Vec<_>, Vec<_>) {
             let sets = ruleset.sets().iter();
-            sets.map(|set| (set.name().clone(), set.family())).collect()
+            let of_addresses = sets.map(|set| (set.name().clone(), set.family()));
+            let field_sets = ruleset.field_sets().iter().map(|set| {
+                let contents = set.is_dynamic().then(|| set.contents().clone());
+                (set.name().clone(), set.fields().to_vec(), contents)
+            });
+            (of_addresses.collect(), field_sets.collect())
         };
         self.ruleset.chains() == ruleset.chains()
             && heads(&self.ruleset) == heads(ruleset)
             && self
                 .sets
                 .as_ref()
-                .is_none_or(|sets| *sets == ruleset.sets().iter().map(layout::set).collect())
+                .is_none_or(|sets| *sets == called_after_contents(ruleset))
     }
+}
+
+/// What the sets of a rule set are called in the table, but for those that rules write to.
+fn called_after_contents(ruleset: &Ruleset) -> BTreeSet<String> {
+    let field_sets = ruleset.field_sets().iter().filter(|set| !set.is_dynamic());
+    // The number of the generation is no part of these names.
+    let field_sets = field_sets.map(|set| layout::field_set(0, set));
+    ruleset
+        .sets()
+        .iter()
+        .map(layout::set)
+        .chain(field_sets)
+        .collect()
 }
 
 /// Why a listing says no rule set of ours.

@@ -1,17 +1,25 @@
 //! One rule of a listing: its matches and its statements.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use portreeve_model::address::Family;
 use portreeve_model::diagnostic::Quoted;
-use portreeve_model::draft::{AddressOperand, Element, Match, Rule, Statement, Test};
-use portreeve_model::field::{Field, PortProtocol};
+use portreeve_model::draft::{
+    AddressOperand, BitField, Element, Match, Nat, NumberField, Rule, Selector, SetOperation,
+    Statement, Target, Test, Values, Verdict,
+};
+use portreeve_model::field::Field;
 use portreeve_model::icmp;
+use portreeve_model::intervals::Interval;
 use portreeve_model::packet::CtState;
-use portreeve_model::ruleset::{Limit, LogLevel, Reject, TimeUnit};
+use portreeve_model::ruleset::text::type_name;
+use portreeve_model::ruleset::{Limit, LogLevel, Mark, MarkValue, Reject, TimeUnit};
 use serde_json::{Map, Value};
 
+use crate::read::types::Datatype;
+use crate::read::values;
 use crate::{protocols, words};
 
 /// What is not known, in nft's words.
@@ -22,102 +30,244 @@ type Read<T> = Result<T, Unknown>;
 /// Reads rules. It knows what we say, so that reading is the inverse of saying.
 pub(super) struct Reader {
     fields: Vec<(Value, Field)>,
+    numbers: Vec<(Value, NumberField)>,
+    selectors: Vec<(Value, Selector)>,
     rejects: Vec<(Value, Reject)>,
+    /// The field sets that the listing has had so far: nft lists sets before rules.
+    field_sets: BTreeSet<String>,
 }
 
-const FIELDS: [Field; 17] = [
+/// The fields that a test of a draft names by itself.
+const FIELDS: [Field; 10] = [
     Field::Iifname,
     Field::Oifname,
     Field::Nfproto,
-    Field::Saddr(Family::Ip),
-    Field::Saddr(Family::Ip6),
-    Field::Daddr(Family::Ip),
-    Field::Daddr(Family::Ip6),
     Field::HopLimit(Family::Ip),
     Field::HopLimit(Family::Ip6),
     Field::L4proto,
-    Field::Sport(PortProtocol::Tcp),
-    Field::Sport(PortProtocol::Udp),
-    Field::Dport(PortProtocol::Tcp),
-    Field::Dport(PortProtocol::Udp),
     Field::IcmpType(Family::Ip),
     Field::IcmpType(Family::Ip6),
-    Field::CtState,
+    Field::TcpFlags,
+    Field::CtStatus,
 ];
 
 impl Default for Reader {
     fn default() -> Self {
-        let json = |word| serde_json::to_value(word).expect("plain data has a JSON form");
-        let reject = |reject| {
-            let word = serde_json::to_value(words::reject(reject));
-            word.expect("plain data has a JSON form")
-        };
+        let selectors = Selector::all().into_iter().map(Selector::field);
+        let fields = FIELDS.into_iter().chain(selectors);
+        let numbers = NumberField::all().into_iter();
+        let codes = Family::BOTH.into_iter().flat_map(|family| {
+            icmp::unreachable(family)
+                .iter()
+                .map(move |(code, _)| match family {
+                    Family::Ip => Reject::Icmp(*code),
+                    Family::Ip6 => Reject::Icmpv6(*code),
+                })
+        });
+        let rejects = Reject::ALL.into_iter().chain(codes);
         Self {
-            fields: FIELDS
-                .map(|field| (json(words::field(field)), field))
-                .into(),
-            rejects: Reject::ALL.map(|kind| (reject(kind), kind)).into(),
+            fields: fields.map(|field| (words::field(field), field)).collect(),
+            numbers: numbers.map(|of| (words::field(of.field()), of)).collect(),
+            selectors: Selector::all()
+                .into_iter()
+                .map(|of| (words::field(of.field()), of))
+                .collect(),
+            rejects: rejects.map(|kind| (words::reject(kind), kind)).collect(),
+            field_sets: BTreeSet::new(),
         }
     }
 }
 
+/// A rule as it was read.
+pub(super) struct Lifted {
+    pub(super) rule: Rule,
+    /// The field sets that it names, and what it looks up in each: a set is listed with the types
+    /// of its fields only.
+    pub(super) uses: Vec<(String, Vec<Selector>)>,
+}
+
 impl Reader {
+    /// Notes that a listed set is one of what fields hold together.
+    pub(super) fn has_field_set(&mut self, name: &str) {
+        self.field_sets.insert(name.to_owned());
+    }
+
     /// The rule with this label and these parts.
-    pub(super) fn rule(&self, label: String, parts: &[Value]) -> Read<Rule> {
-        let mut rule = Rule {
+    pub(super) fn rule(&self, label: String, parts: &[Value]) -> Read<Lifted> {
+        let rule = Rule {
             label,
             matches: Vec::new(),
             statements: Vec::new(),
         };
+        let uses = Vec::new();
+        let mut lifted = Lifted { rule, uses };
         for part in parts {
             match only_entry(part) {
                 // Before a match, a statement is done for other packets than after it.
-                Some(("match", _)) if !rule.statements.is_empty() => {
+                Some(("match", _)) if !lifted.rule.statements.is_empty() => {
                     return Err(Unknown("a match after a statement".to_owned()));
                 }
-                Some(("match", condition)) => rule.matches.push(self.condition(condition)?),
-                Some((kind, body)) => rule.statements.push(self.statement(part, kind, body)?),
+                Some(("match", condition)) => {
+                    let condition = self.condition(condition, &mut lifted.uses)?;
+                    lifted.rule.matches.push(condition);
+                }
+                Some((kind, body)) => {
+                    let statement = self.statement(part, (kind, body), &mut lifted.uses)?;
+                    lifted.rule.statements.push(statement);
+                }
                 None => return Err(unknown("the expression", part)),
             }
         }
-        Ok(rule)
+        Ok(lifted)
     }
 
-    fn condition(&self, condition: &Value) -> Read<Match> {
+    fn condition(&self, condition: &Value, uses: &mut Vec<(String, Vec<Selector>)>) -> Read<Match> {
         let [op, left, right] = all_of(condition, ["op", "left", "right"])?;
+        let left = &as_first_listed(left);
+        let op = op.as_str().unwrap_or_default();
+        let negated = op == "!=";
+        let compares = matches!(op, "==" | "!=");
+        let strange = |of: &str| Unknown(format!("the operator {} on {of}", Quoted(op)));
+        if let Some(name) = right.as_str().and_then(|text| text.strip_prefix('@'))
+            && self.field_sets.contains(name)
+            && compares
+        {
+            uses.push((name.to_owned(), self.selectors(left)?));
+            let test = Test::FieldSet(name.to_owned());
+            return Ok(Match { negated, test });
+        }
+        if let Some(("concat", _)) = only_entry(left) {
+            let fields = self.selectors(left)?;
+            let elements = items(right)
+                .iter()
+                .map(|item| element_values(&fields, item));
+            let elements = elements.collect::<Read<_>>()?;
+            let test = Test::Concatenation { fields, elements };
+            return if compares {
+                Ok(Match { negated, test })
+            } else {
+                Err(strange("fields"))
+            };
+        }
+        if let Some(found) = bits(left, op, right)? {
+            return Ok(found);
+        }
+        let number = self.numbers.iter().find(|(word, _)| word == left);
+        if let Some((_, number)) = number {
+            let test = number_test(*number, right)?;
+            let field = number.field().to_string();
+            return if compares {
+                Ok(Match { negated, test })
+            } else {
+                Err(strange(&field))
+            };
+        }
         let known = self.fields.iter().find(|(word, _)| word == left);
         let field = known
             .map(|(_, field)| *field)
             .ok_or_else(|| unknown("a match on", left))?;
-        let op = op.as_str().unwrap_or_default();
-        let negated = match (field, op, right) {
+        match (field, op, right) {
             // A list of states without braces asks for any of them, and only `in` says so.
-            (Field::CtState, "in", _) => false,
+            (Field::CtState, "in", _) => {}
             (Field::CtState, "==" | "!=", Value::Array(_)) => {
                 return Err(unknown("a comparison of ct state with", right));
             }
-            (_, "==", _) => false,
-            (_, "!=", _) => true,
-            _ => return Err(Unknown(format!("the operator {} on {field}", Quoted(op)))),
-        };
+            (_, "==" | "!=", _) => {}
+            _ => return Err(strange(&field.to_string())),
+        }
         let test = test(field, right)?;
         Ok(Match { negated, test })
     }
 
-    fn statement(&self, whole: &Value, kind: &str, body: &Value) -> Read<Statement> {
+    /// The fields of a concatenation, or the one there is.
+    fn selectors(&self, left: &Value) -> Read<Vec<Selector>> {
+        let one = |part: &Value| {
+            let known = self.selectors.iter().find(|(word, _)| word == part);
+            known
+                .map(|(_, selector)| *selector)
+                .ok_or_else(|| unknown("a match on", part))
+        };
+        match only_entry(left) {
+            Some(("concat", Value::Array(parts))) => parts.iter().map(one).collect(),
+            _ => Ok(vec![one(left)?]),
+        }
+    }
+
+    fn statement(
+        &self,
+        whole: &Value,
+        (kind, body): (&str, &Value),
+        uses: &mut Vec<(String, Vec<Selector>)>,
+    ) -> Read<Statement> {
         match kind {
             "counter" => counter(body),
             "limit" => limit(body).map(Statement::Limit),
+            "quota" => quota(body),
+            "ct count" => ct_count(body),
             "log" => log(body),
+            "mangle" => set_mark(body),
+            "notrack" if body.is_null() => Ok(Statement::Notrack),
+            "set" => {
+                let (statement, of) = self.update(body)?;
+                uses.push(of);
+                Ok(statement)
+            }
+            "vmap" => self.verdict_map(body),
+            "snat" | "dnat" | "masquerade" | "redirect" => nat(kind, body).map(Statement::Nat),
             "reject" => self.reject(whole, body).map(Statement::Reject),
-            "accept" if body.is_null() => Ok(Statement::Accept),
-            "drop" if body.is_null() => Ok(Statement::Drop),
-            "continue" if body.is_null() => Ok(Statement::Continue),
-            "return" if body.is_null() => Ok(Statement::Return),
-            "jump" => target(body).map(Statement::Jump),
-            "goto" => target(body).map(Statement::Goto),
-            _ => Err(unknown("the statement", whole)),
+            _ => Ok(match verdict(kind, body)? {
+                Verdict::Accept => Statement::Accept,
+                Verdict::Drop => Statement::Drop,
+                Verdict::Continue => Statement::Continue,
+                Verdict::Return => Statement::Return,
+                Verdict::Jump(chain) => Statement::Jump(chain),
+                Verdict::Goto(chain) => Statement::Goto(chain),
+            }),
         }
+    }
+
+    fn update(&self, body: &Value) -> Read<(Statement, (String, Vec<Selector>))> {
+        let not_known = || unknown("the statement on a set", body);
+        let entries = some_of(body, &["op", "elem", "set", "stmt"])?;
+        let word = |key: &str| entries.get(key).and_then(Value::as_str);
+        let mut operations = SetOperation::ALL.into_iter();
+        let operation = operations.find(|it| Some(it.keyword()) == word("op"));
+        let set = word("set")
+            .and_then(|name| name.strip_prefix('@'))
+            .ok_or_else(not_known)?;
+        let fields = self.selectors(entries.get("elem").ok_or_else(not_known)?)?;
+        let limit = match entries
+            .get("stmt")
+            .map(|it| it.as_array().map(Vec::as_slice))
+        {
+            None => None,
+            Some(Some([one])) => match only_entry(one) {
+                Some(("limit", body)) => Some(limit(body)?),
+                _ => return Err(not_known()),
+            },
+            Some(_) => return Err(not_known()),
+        };
+        let statement = Statement::UpdateSet {
+            set: set.to_owned(),
+            operation: operation.ok_or_else(not_known)?,
+            limit,
+        };
+        Ok((statement, (set.to_owned(), fields)))
+    }
+
+    fn verdict_map(&self, body: &Value) -> Read<Statement> {
+        let [key, data] = all_of(body, ["key", "data"])?;
+        let fields = self.selectors(key)?;
+        let Some(("set", Value::Array(elements))) = only_entry(data) else {
+            return Err(unknown("the verdict map", data));
+        };
+        let element = |element: &Value| {
+            let (key, says) = pair(element).ok_or_else(|| unknown("the element", element))?;
+            let (kind, body) = only_entry(says).ok_or_else(|| unknown("the verdict", says))?;
+            Ok((element_values(&fields, key)?, verdict(kind, body)?))
+        };
+        let elements = elements.iter().map(element).collect::<Read<_>>()?;
+        Ok(Statement::VerdictMap { fields, elements })
     }
 
     fn reject(&self, whole: &Value, body: &Value) -> Read<Reject> {
@@ -126,19 +276,24 @@ impl Reader {
             return Ok(*reject);
         }
         // `nft -n` lists the codes by number (`enum nft_reject_inet_code` in nf_tables.h).
-        let numbered = all_of(body, ["type", "expr"])
-            .ok()
-            .and_then(|[kind, code]| {
-                let code = code.as_u64().filter(|_| kind == "icmpx")?;
-                let codes = [
-                    Reject::NoRoute,
-                    Reject::PortUnreachable,
-                    Reject::HostUnreachable,
-                    Reject::AdminProhibited,
-                ];
-                codes.get(usize::try_from(code).ok()?).copied()
-            });
-        numbered.ok_or_else(|| unknown("the statement", whole))
+        let numbered = || {
+            let [kind, code] = all_of(body, ["type", "expr"]).ok()?;
+            let code = code.as_u64().and_then(|code| u8::try_from(code).ok())?;
+            let known = |family| icmp::unreachable_name(family, code).map(|_| code);
+            let codes = [
+                Reject::NoRoute,
+                Reject::PortUnreachable,
+                Reject::HostUnreachable,
+                Reject::AdminProhibited,
+            ];
+            match kind.as_str()? {
+                "icmpx" => codes.get(usize::from(code)).copied(),
+                "icmp" => known(Family::Ip).map(Reject::Icmp),
+                "icmpv6" => known(Family::Ip6).map(Reject::Icmpv6),
+                _ => None,
+            }
+        };
+        numbered().ok_or_else(|| unknown("the statement", whole))
     }
 }
 
@@ -160,6 +315,7 @@ fn test(field: Field, right: &Value) -> Read<Test> {
             let states = items(right).iter().map(ct_state);
             Test::CtState(states.collect::<Read<_>>()?)
         }
+        _ => return Err(unknown(&format!("a match on {field} with"), right)),
     })
 }
 
@@ -169,6 +325,162 @@ fn items(right: &Value) -> &[Value] {
         (Value::Array(list), _) | (_, Some(("set", Value::Array(list)))) => list,
         _ => std::slice::from_ref(right),
     }
+}
+
+/// What a question to the routing tables is, however later versions of nft list it.
+fn as_first_listed(left: &Value) -> Value {
+    let mut left = left.clone();
+    if let Some(fib) = left.get_mut("fib") {
+        if let Some(Value::String(flag)) = fib.get("flags").cloned() {
+            fib["flags"] = vec![flag].into();
+        }
+        if fib.get("result").is_some_and(|result| result == "check") {
+            fib["result"] = "oif".into();
+        }
+    }
+    left
+}
+
+/// A comparison of bits, if it is one: `in` asks whether any of them is set, and `!` whether none
+/// is.
+fn bits(left: &Value, op: &str, right: &Value) -> Read<Option<Match>> {
+    let (field, mask) = match only_entry(left) {
+        Some(("&", operands)) => match pair(operands) {
+            Some((field, mask)) => (field, Some(mask)),
+            None => return Err(unknown("the expression", left)),
+        },
+        _ => (left, None),
+    };
+    let mut known = BitField::ALL.into_iter();
+    let Some(field) = known.find(|it| words::field(it.field()) == *field) else {
+        return Ok(None);
+    };
+    let of = Datatype::of(field.field());
+    let not_known = || unknown(&format!("a comparison of {} with", field.field()), right);
+    let together = |json: &Value| -> Read<u32> {
+        let bits = values::bits(of, json).and_then(|bits| u32::try_from(bits).ok());
+        bits.ok_or_else(not_known)
+    };
+    let flags = matches!(field, BitField::TcpFlags | BitField::CtStatus);
+    let (negated, mask, values) = match (op, mask) {
+        ("in" | "!", None) if flags => (op == "in", together(right)?, vec![0]),
+        ("==" | "!=", Some(mask)) => {
+            let values = items_of_set(right)
+                .iter()
+                .map(together)
+                .collect::<Read<_>>()?;
+            (op == "!=", together(mask)?, values)
+        }
+        ("==" | "!=", None) if field == BitField::TcpFlags => {
+            let values = items_of_set(right)
+                .iter()
+                .map(together)
+                .collect::<Read<_>>()?;
+            (op == "!=", field.bits(), values)
+        }
+        // Whole marks are numbers.
+        (_, None) if !flags => return Ok(None),
+        _ => return Err(not_known()),
+    };
+    let test = Test::Bits {
+        field,
+        mask,
+        values,
+    };
+    Ok(Some(Match { negated, test }))
+}
+
+/// The elements of an anonymous set, or the one value there is.
+fn items_of_set(right: &Value) -> &[Value] {
+    match only_entry(right) {
+        Some(("set", Value::Array(list))) => list,
+        _ => std::slice::from_ref(right),
+    }
+}
+
+fn number_test(number: NumberField, right: &Value) -> Read<Test> {
+    let field = number.field();
+    let one = |item: &Value| {
+        let interval = match field {
+            Field::Hour => hours(item),
+            _ => values::interval(Datatype::of(field), item),
+        };
+        let ends = interval.and_then(|it| {
+            let end = |number| u32::try_from(number).ok();
+            Some(end(it.first())?..=end(it.last())?)
+        });
+        ends.ok_or_else(|| unknown(&format!("the value of {field}"), item))
+    };
+    let ranges = items(right).iter().map(one).collect::<Read<_>>()?;
+    Ok(Test::Number(number, ranges))
+}
+
+/// A time of the day, or from one to another: nft lists them for a clock, and is asked for that of
+/// UTC.
+fn hours(item: &Value) -> Option<Interval> {
+    let second = |value: &Value| -> Option<u128> {
+        let Some(text) = value.as_str() else {
+            return value.as_u64().map(u128::from);
+        };
+        let parts: Vec<u128> = text
+            .split(':')
+            .map(|part| part.parse().ok())
+            .collect::<Option<_>>()?;
+        match parts.as_slice() {
+            [hours, minutes] => Some((hours * 60 + minutes) * 60),
+            [hours, minutes, seconds] => Some((hours * 60 + minutes) * 60 + seconds),
+            _ => None,
+        }
+    };
+    match only_entry(item) {
+        Some(("range", range)) => {
+            let (first, last) = pair(range)?;
+            Interval::new(second(first)?, second(last)?)
+        }
+        _ => second(item).map(Interval::single),
+    }
+}
+
+/// An element with a value for each field.
+fn element_values(fields: &[Selector], item: &Value) -> Read<Vec<Values>> {
+    let names: Vec<&str> = fields.iter().map(|it| type_name(it.field())).collect();
+    values_of_types(&names, item)
+}
+
+/// An element of keys with these types.
+pub(super) fn values_of_types(types: &[&str], item: &Value) -> Read<Vec<Values>> {
+    let parts = match (types, only_entry(item)) {
+        ([_], _) => std::slice::from_ref(item),
+        (_, Some(("concat", Value::Array(parts)))) if parts.len() == types.len() => parts,
+        _ => return Err(unknown("the element", item)),
+    };
+    types
+        .iter()
+        .zip(parts)
+        .map(|(of, part)| values_of(of, part))
+        .collect()
+}
+
+fn values_of(of: &str, part: &Value) -> Read<Values> {
+    Ok(match of {
+        "ipv4_addr" | "ipv6_addr" => Values::Addresses(element(part)?),
+        "ifname" => {
+            let name = part
+                .as_str()
+                .ok_or_else(|| unknown("the interface name", part))?;
+            Values::Interface(name.to_owned())
+        }
+        "ct_state" => Values::CtState(ct_state(part)?),
+        "inet_proto" => Values::Numbers(only_range(Field::L4proto, part)?),
+        "inet_service" => Values::Numbers(only_range(Field::ThDport, part)?),
+        _ => return Err(unknown("the element", part)),
+    })
+}
+
+fn only_range(field: Field, part: &Value) -> Read<RangeInclusive<u16>> {
+    let ranges = ranges(field, part)?;
+    let range = ranges.into_iter().next();
+    range.ok_or_else(|| unknown("the element", part))
 }
 
 fn interfaces(right: &Value) -> Read<Vec<String>> {
@@ -243,14 +555,7 @@ fn number(field: Field, value: &Value) -> Option<u64> {
             let family = families.find(|family| family.nfproto() == name);
             family.map(|family| family.number().into())
         }
-        Field::Iifname
-        | Field::Oifname
-        | Field::Saddr(_)
-        | Field::Daddr(_)
-        | Field::HopLimit(_)
-        | Field::Sport(_)
-        | Field::Dport(_)
-        | Field::CtState => None,
+        _ => None,
     }
 }
 
@@ -289,10 +594,100 @@ fn limit(body: &Value) -> Read<Limit> {
         rate: entries.get("rate").and_then(small).ok_or_else(not_known)?,
         per: per.ok_or_else(not_known)?,
         burst: burst.ok_or_else(not_known)?,
-        over: entries
-            .get("inv")
-            .map_or(Some(false), Value::as_bool)
-            .ok_or_else(not_known)?,
+        over: over(entries).ok_or_else(not_known)?,
+    })
+}
+
+fn quota(body: &Value) -> Read<Statement> {
+    let entries = some_of(body, &["val", "val_unit", "inv", "used", "used_unit"])?;
+    let not_known = || unknown("the quota", body);
+    // nft lists whole kilobytes and megabytes as such.
+    let unit = match entries.get("val_unit").and_then(Value::as_str) {
+        None | Some("bytes") => 1,
+        Some("kbytes") => 1 << 10,
+        Some("mbytes") => 1 << 20,
+        Some(_) => return Err(not_known()),
+    };
+    let bytes = entries.get("val").and_then(Value::as_u64);
+    let bytes = bytes
+        .and_then(|bytes| bytes.checked_mul(unit))
+        .ok_or_else(not_known)?;
+    let over = over(entries).ok_or_else(not_known)?;
+    Ok(Statement::Quota { bytes, over })
+}
+
+fn ct_count(body: &Value) -> Read<Statement> {
+    let entries = some_of(body, &["val", "inv"])?;
+    let not_known = || unknown("the ct count", body);
+    let count = entries.get("val").and_then(small).ok_or_else(not_known)?;
+    let over = over(entries).ok_or_else(not_known)?;
+    Ok(Statement::CtCount { count, over })
+}
+
+/// Whether a statement goes on over its number.
+fn over(entries: &Map<String, Value>) -> Option<bool> {
+    entries.get("inv").map_or(Some(false), Value::as_bool)
+}
+
+fn set_mark(body: &Value) -> Read<Statement> {
+    let [key, value] = all_of(body, ["key", "value"])?;
+    let not_known = || unknown("the assignment", body);
+    let mut marks = [Mark::Packet, Mark::Connection].into_iter();
+    let mark = marks
+        .find(|mark| words::field(mark.field()) == *key)
+        .ok_or_else(not_known)?;
+    let value = match small(value) {
+        Some(number) => MarkValue::Number(number),
+        None if *value == words::field(mark.other().field()) => MarkValue::Copied,
+        None => return Err(not_known()),
+    };
+    Ok(Statement::SetMark(mark, value))
+}
+
+fn nat(kind: &str, body: &Value) -> Read<Nat> {
+    let not_known = || unknown(kind, body);
+    let none = Map::new();
+    let entries = match body {
+        Value::Null => &none,
+        _ => some_of(body, &["family", "addr", "port"])?,
+    };
+    let ports = match entries.get("port") {
+        Some(ports) => Some(only_range(Field::ThDport, ports)?),
+        None => None,
+    };
+    let target = match entries.get("addr") {
+        Some(addresses) => match element(addresses)? {
+            Element::Range { first, last } => Some((first, last)),
+            Element::Prefix { .. } => return Err(not_known()),
+        },
+        None => None,
+    };
+    let family = target.map(|(first, _)| Family::of(first).keyword());
+    if entries.get("family").and_then(Value::as_str) != family {
+        return Err(not_known());
+    }
+    Ok(match (kind, target) {
+        ("masquerade", None) => Nat::Masquerade { ports },
+        ("redirect", None) => Nat::Redirect { ports },
+        ("snat", Some((first, last))) => Nat::Snat(Target { first, last, ports }),
+        ("dnat", Some((first, last))) => Nat::Dnat(Target { first, last, ports }),
+        _ => return Err(not_known()),
+    })
+}
+
+fn verdict(kind: &str, body: &Value) -> Read<Verdict> {
+    Ok(match kind {
+        "accept" if body.is_null() => Verdict::Accept,
+        "drop" if body.is_null() => Verdict::Drop,
+        "continue" if body.is_null() => Verdict::Continue,
+        "return" if body.is_null() => Verdict::Return,
+        "jump" => Verdict::Jump(target(body)?),
+        "goto" => Verdict::Goto(target(body)?),
+        _ => {
+            let mut whole = Map::new();
+            whole.insert(kind.to_owned(), body.clone());
+            return Err(unknown("the statement", &Value::Object(whole)));
+        }
     })
 }
 
@@ -304,13 +699,20 @@ fn log(body: &Value) -> Read<Statement> {
     let none = Map::new();
     let entries = match body {
         Value::Null => &none,
-        _ => some_of(body, &["prefix", "level"])?,
+        _ => some_of(body, &["prefix", "level", "group"])?,
     };
     let text = |key: &str| match entries.get(key) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str())),
         Some(_) => Err(unknown("the log line", body)),
     };
+    let prefix = text("prefix")?.map(str::to_owned);
+    if let Some(group) = entries.get("group") {
+        let group = group.as_u64().and_then(|group| u16::try_from(group).ok());
+        let group = group.filter(|_| !entries.contains_key("level"));
+        let group = group.ok_or_else(|| unknown("the log line", body))?;
+        return Ok(Statement::LogGroup { prefix, group });
+    }
     let level = match text("level")? {
         // nft leaves out the level that it takes when none is given.
         None => LogLevel::default(),
@@ -319,10 +721,7 @@ fn log(body: &Value) -> Read<Statement> {
             .find(|level| level.keyword() == word)
             .ok_or_else(|| unknown("the log level", body))?,
     };
-    Ok(Statement::Log {
-        prefix: text("prefix")?.map(str::to_owned),
-        level,
-    })
+    Ok(Statement::Log { prefix, level })
 }
 
 /// The chain that a jump or a goto leads to.

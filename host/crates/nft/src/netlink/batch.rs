@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::fmt;
 
 use portreeve_model::address::Family;
+use portreeve_model::diagnostic::Quoted;
 use portreeve_model::packet::Hook;
 use portreeve_model::ruleset::ChainPolicy;
 
@@ -84,7 +85,7 @@ impl fmt::Display for About {
             Self::EndTrial(set) => ("to empty set", set.as_str()),
             Self::DeleteSet(set) => ("to delete set", set.as_str()),
         };
-        write!(f, "{doing} `{}`", name.escape_debug())
+        write!(f, "{doing} {}", Quoted(name))
     }
 }
 

@@ -122,10 +122,12 @@ fn said(kind: u16, body: &[u8]) -> Result<Says, Malformed> {
     match kind {
         NLMSG_ERROR | NLMSG_DONE => {
             let (number, _) = body.split_first_chunk().ok_or(Malformed)?;
-            Ok(match i32::from_ne_bytes(*number) {
-                0 => Says::Done,
-                number => Says::Failed(number.saturating_neg()),
-            })
+            match i32::from_ne_bytes(*number) {
+                0 => Ok(Says::Done),
+                number @ ..0 => Ok(Says::Failed(number.saturating_neg())),
+                // The kernel writes its error numbers negated.
+                1.. => Err(Malformed),
+            }
         }
         _ if kind >> 8 == NFNL_SUBSYS_NFTABLES => {
             let (head, attributes) = body.split_first_chunk::<FAMILY_BYTES>().ok_or(Malformed)?;

@@ -50,7 +50,7 @@ pub struct BaseChain {
     pub priority: i32,
     /// What befalls a packet that no rule decides on.
     pub policy: ChainPolicy,
-    /// `filter`, for all of ours.
+    /// Its type: `filter`, `nat` or `route`.
     pub chain_type: String,
 }
 

@@ -1,0 +1,90 @@
+//! What stands in the bytes of a packet.
+
+use portreeve_model::address::Family;
+
+use crate::recipe::FRAGMENT_HEADER;
+
+/// A packet of IP in its parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Dissected<'a> {
+    /// Its family.
+    pub family: Family,
+    /// The whole packet.
+    pub bytes: &'a [u8],
+    /// Source address.
+    pub saddr: u128,
+    /// Destination address.
+    pub daddr: u128,
+    /// The protocol above IP and its extension headers.
+    pub protocol: u8,
+    /// The place of a fragment in its packet, in eight bytes, and whether more follow; none for a
+    /// whole packet.
+    pub fragment: Option<(u16, bool)>,
+    /// Transport header and payload.
+    pub transport: &'a [u8],
+}
+
+impl<'a> Dissected<'a> {
+    /// The parts of a packet; none when it ends before its header does.
+    #[must_use]
+    pub fn of(bytes: &'a [u8]) -> Option<Self> {
+        match bytes.first()? >> 4 {
+            4 => Self::of_ip(bytes),
+            6 => Self::of_ip6(bytes),
+            _ => None,
+        }
+    }
+
+    /// `ip ttl`, `ip6 hoplimit`.
+    #[must_use]
+    pub const fn hop_limit(&self) -> u8 {
+        match self.family {
+            Family::Ip => self.bytes[8],
+            Family::Ip6 => self.bytes[7],
+        }
+    }
+
+    fn of_ip(bytes: &'a [u8]) -> Option<Self> {
+        let header = bytes.get(..20)?;
+        let address = |at: usize| -> u128 {
+            let bytes = [header[at], header[at + 1], header[at + 2], header[at + 3]];
+            u32::from_be_bytes(bytes).into()
+        };
+        let place = u16::from_be_bytes([header[6], header[7]]);
+        let fragment = (place & 0x1fff, place & 0x2000 != 0);
+        Some(Self {
+            family: Family::Ip,
+            bytes,
+            saddr: address(12),
+            daddr: address(16),
+            protocol: header[9],
+            fragment: (fragment != (0, false)).then_some(fragment),
+            transport: &bytes[20..],
+        })
+    }
+
+    fn of_ip6(bytes: &'a [u8]) -> Option<Self> {
+        let header = bytes.get(..40)?;
+        let address = |at: usize| {
+            let mut address = [0; 16];
+            address.copy_from_slice(&header[at..at + 16]);
+            u128::from_be_bytes(address)
+        };
+        let (protocol, fragment, from) = if header[6] == FRAGMENT_HEADER {
+            let extension = bytes.get(40..48)?;
+            let place = u16::from_be_bytes([extension[2], extension[3]]);
+            (extension[0], Some((place >> 3, place & 1 == 1)), 48)
+        } else {
+            (header[6], None, 40)
+        };
+        Some(Self {
+            family: Family::Ip6,
+            bytes,
+            saddr: address(8),
+            daddr: address(24),
+            protocol,
+            fragment,
+            transport: &bytes[from..],
+        })
+    }
+}

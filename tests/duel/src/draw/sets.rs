@@ -1,0 +1,218 @@
+//! Named sets, which rules look their packets up in.
+
+use std::fmt::Write as _;
+
+use portreeve_model::address::Family;
+
+use super::aim::{Aim, Wish, Wishes};
+use super::matches::Match;
+use super::theme::{Theme, header};
+use super::values::{Span, address_span, edges, local, number_span, port, source, spans};
+use crate::random::Random;
+
+/// A set of a table.
+#[derive(Clone, Debug)]
+pub struct NamedSet {
+    /// Its declaration.
+    pub text: String,
+    /// What is looked up in it, and its name.
+    asks: Vec<Match>,
+    /// The family of its addresses.
+    family: Option<Family>,
+}
+
+impl NamedSet {
+    /// A match that asks for it, if a rule with this theme can.
+    pub fn asked(&self, random: &mut Random, theme: &Theme) -> Option<Match> {
+        if self.family.is_some_and(|family| family != theme.family) {
+            return None;
+        }
+        let ports = theme.ports_word().map(|(name, _)| format!("{name} "));
+        let fits = |it: &&Match| ports.as_ref().is_some_and(|name| it.text.contains(name));
+        let asks: Vec<&Match> = self
+            .asks
+            .iter()
+            .filter(|it| !it.text.contains("port") || fits(it))
+            .collect();
+        (!asks.is_empty()).then(|| random.pick(&asks).clone())
+    }
+}
+
+/// A random set for a table that sees packets of these families.
+pub fn draw(random: &mut Random, families: &[Family], nth: usize) -> NamedSet {
+    let family = random.pick(families);
+    let name = format!("s{nth}");
+    match random.up_to(4) {
+        0 => ports(random, &name),
+        1 => pairs(random, family, &name),
+        _ => addresses(random, family, &name),
+    }
+}
+
+/// A set that packets put their source into.
+#[must_use]
+pub fn dynamic(family: Family) -> NamedSet {
+    let (kind, of) = (address_type(family), header(family));
+    let puts = ["add", "update"].map(|word| Match {
+        text: format!("{word} @recent {{ {of} saddr }}"),
+        construct: "dynamic set",
+        wishes: Wishes::of(
+            vec![(Aim::Family(family), 0)],
+            vec![(Aim::Family(family), 0)],
+        ),
+    });
+    let mut found = asks("recent", &[(format!("{of} saddr"), Vec::new(), Vec::new())]);
+    found.extend(puts);
+    NamedSet {
+        text: format!(
+            " set recent {{ type {kind}; flags dynamic,timeout; size 32; timeout 1h;\n }}\n"
+        ),
+        asks: found,
+        family: Some(family),
+    }
+}
+
+/// nft's type for the addresses of a family.
+fn address_type(family: Family) -> &'static str {
+    match family {
+        Family::Ip => "ipv4_addr",
+        Family::Ip6 => "ipv6_addr",
+    }
+}
+
+fn declaration(name: &str, what: &str, elements: &[String]) -> String {
+    let mut text = format!(" set {name} {{ type {what};");
+    if !elements.is_empty() {
+        let _ = write!(text, " elements = {{ {} }}", elements.join(", "));
+    }
+    text + "\n }\n"
+}
+
+fn asks(name: &str, lefts: &[(String, Vec<Wish>, Vec<Wish>)]) -> Vec<Match> {
+    let of = |(left, hits, near): &(String, Vec<Wish>, Vec<Wish>), negated: bool| Match {
+        text: format!("{left} {}@{name}", if negated { "!= " } else { "" }),
+        construct: "named set",
+        wishes: Wishes {
+            hits: hits.clone(),
+            near: near.clone(),
+        }
+        .negated(negated),
+    };
+    lefts
+        .iter()
+        .flat_map(|left| [of(left, false), of(left, true)])
+        .collect()
+}
+
+fn addresses(random: &mut Random, family: Family, name: &str) -> NamedSet {
+    let interval = random.one_in(2);
+    let most = if random.one_in(300) {
+        100_000
+    } else {
+        random.pick(&[1, 5, 40])
+    };
+    let pick = |random: &mut Random| {
+        if most > 1000 {
+            // Many that are nowhere near each other.
+            let mask = u128::MAX >> (128 - if family == Family::Ip { 31 } else { 64 });
+            source(random, family) ^ (u128::from(random.next()) & mask)
+        } else if random.one_in(2) {
+            local(random, family)
+        } else {
+            source(random, family)
+        }
+    };
+    let mut spans = spans(random, most, pick);
+    if !interval {
+        spans.iter_mut().for_each(|span| span.1 = span.0);
+    }
+    let elements: Vec<String> = spans
+        .iter()
+        .map(|span| address_span(random, family, *span))
+        .collect();
+    let kind = address_type(family);
+    let flags = if interval { " flags interval;" } else { "" };
+    let lefts =
+        [("saddr", Aim::Saddr(family)), ("daddr", Aim::Daddr(family))].map(|(word, aim)| {
+            let (hits, near) = beside(random, &spans, |value| vec![(aim, value)]);
+            (format!("{} {word}", header(family)), hits, near)
+        });
+    NamedSet {
+        text: declaration(name, &format!("{kind};{flags}"), &elements),
+        asks: asks(name, &lefts),
+        family: Some(family),
+    }
+}
+
+fn ports(random: &mut Random, name: &str) -> NamedSet {
+    let interval = random.one_in(2);
+    let mut spans = spans(random, 8, port);
+    if !interval {
+        spans.iter_mut().for_each(|span| span.1 = span.0);
+    }
+    let elements: Vec<String> = spans.iter().copied().map(number_span).collect();
+    let flags = if interval { " flags interval;" } else { "" };
+    let fields = [
+        ("tcp dport", 6, Aim::Dport),
+        ("udp dport", 17, Aim::Dport),
+        ("tcp sport", 6, Aim::Sport),
+        ("th dport", 17, Aim::Dport),
+    ];
+    let lefts = fields.map(|(left, protocol, aim)| {
+        let wish = |value| vec![(Aim::Protocol, protocol), (aim, value)];
+        let (hits, near) = beside(random, &spans, wish);
+        (left.to_owned(), hits, near)
+    });
+    NamedSet {
+        text: declaration(name, &format!("inet_service;{flags}"), &elements),
+        asks: asks(name, &lefts),
+        family: None,
+    }
+}
+
+/// A set of source addresses with ports.
+fn pairs(random: &mut Random, family: Family, name: &str) -> NamedSet {
+    let interval = random.one_in(2);
+    let mut spans = spans(random, 8, |random| source(random, family));
+    if !interval {
+        spans.iter_mut().for_each(|span| span.1 = span.0);
+    }
+    let ports: Vec<u128> = spans.iter().map(|_| port(random)).collect();
+    let rows = || spans.iter().zip(&ports);
+    let elements: Vec<String> = rows()
+        .map(|(span, port)| format!("{} . {port}", address_span(random, family, *span)))
+        .collect();
+    let wish = |address: u128, port: u128| {
+        vec![
+            (Aim::Protocol, 6),
+            (Aim::Saddr(family), address),
+            (Aim::Dport, port),
+        ]
+    };
+    let hits = rows().map(|(span, port)| wish(span.1, *port)).collect();
+    let near = rows().map(|(span, port)| wish(span.0, *port ^ 1)).collect();
+    let kind = format!("{} . inet_service;", address_type(family));
+    let flags = if interval { " flags interval;" } else { "" };
+    let left = format!("{} saddr . tcp dport", header(family));
+    NamedSet {
+        text: declaration(name, &format!("{kind}{flags}"), &elements),
+        asks: asks(name, &[(left, hits, near)]),
+        family: Some(family),
+    }
+}
+
+/// Wishes for the values inside of spans and just outside; of many spans, for some.
+fn beside(
+    random: &mut Random,
+    spans: &[Span],
+    wish: impl Fn(u128) -> Wish,
+) -> (Vec<Wish>, Vec<Wish>) {
+    let mut wishes = (Vec::new(), Vec::new());
+    for _ in 0..spans.len().min(16) {
+        let span = random.pick(spans);
+        let (inside, outside) = edges(random, span);
+        wishes.0.extend(inside.map(&wish));
+        wishes.1.extend(outside.map(&wish));
+    }
+    wishes
+}

@@ -1,0 +1,75 @@
+//! One round: a rule set, packets, what the kernel did, and what the model says of it.
+
+use std::io;
+
+use crate::arena::Arena;
+use crate::judge::{Judgement, judge};
+use crate::nftables::Nftables;
+use crate::observer::{self, Observed, forget};
+use crate::shots::{Salvo, Shot};
+
+/// A machine with nft.
+#[derive(Debug)]
+pub struct Ring {
+    arena: Arena,
+    nft: Nftables,
+}
+
+impl Ring {
+    /// Makes the machine; this process has no other thread yet.
+    ///
+    /// # Errors
+    /// When that cannot be done here; the error says what is missing.
+    pub fn enter() -> io::Result<Self> {
+        // nft's socket belongs to the namespace that it is opened in.
+        let arena = Arena::enter()?;
+        let mut nft = Nftables::load()?;
+        nft.text(&observer::table())?;
+        Ok(Self { arena, nft })
+    }
+
+    /// Loads `rules`, sends the packets, judges, and cleans up.
+    ///
+    /// # Errors
+    /// When nft or the kernel refuses something. The machine is clean afterwards.
+    pub fn round(&mut self, rules: &str, salvo: &Salvo) -> io::Result<Judgement> {
+        let done = self.play(rules, salvo);
+        if done.is_err() {
+            for line in deletion(rules).lines() {
+                // What was not loaded cannot be deleted.
+                drop(self.nft.text(line));
+            }
+            self.nft.text(&forget())?;
+            self.arena.forget_connections()?;
+        }
+        let (listing, observed) = done?;
+        Ok(judge(&listing, salvo, &observed))
+    }
+
+    fn play(&mut self, rules: &str, salvo: &Salvo) -> io::Result<(String, Observed)> {
+        self.fire(&salvo.before)?;
+        self.nft.text(rules)?;
+        self.fire(&salvo.shots)?;
+        let observed = Observed::read(&mut self.nft)?;
+        self.nft.text(&forget())?;
+        let listing = self.nft.json("list ruleset")?;
+        self.nft.text(&deletion(rules))?;
+        if !salvo.before.is_empty() {
+            self.arena.forget_connections()?;
+        }
+        Ok((listing, observed))
+    }
+
+    fn fire(&self, shots: &[Shot]) -> io::Result<()> {
+        shots.iter().try_for_each(|shot| self.arena.fire(shot))
+    }
+}
+
+/// Commands that take every table of `rules` away again.
+fn deletion(rules: &str) -> String {
+    let tables = rules.lines().filter_map(|line| line.strip_prefix("table "));
+    tables.fold(String::new(), |text, rest| {
+        let name = rest.trim_end_matches(['{', ' ']);
+        text + "delete table " + name + "\n"
+    })
+}

@@ -1,0 +1,86 @@
+//! The packets of a round: aimed at the rules of a rule set, beside them, and at random.
+
+mod gunner;
+mod sketch;
+
+use self::gunner::Gunner;
+use self::sketch::sketch;
+use crate::arena::{INTERFACES, Interface};
+use crate::device::Layer;
+use crate::draw::Ruleset;
+use crate::observer::Number;
+use crate::random::Random;
+
+/// How a packet enters the machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Entry {
+    /// By the interface at this position of [`INTERFACES`].
+    Wire(usize),
+    /// The machine sends it itself.
+    Sent,
+}
+
+/// A packet and its way in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shot {
+    /// How it enters.
+    pub entry: Entry,
+    /// The packet, or the frame where the interface carries frames.
+    pub bytes: Vec<u8>,
+}
+
+impl Shot {
+    /// The number it carries.
+    #[must_use]
+    pub fn number(&self) -> Number {
+        let packet = self.packet();
+        match packet[0] >> 4 {
+            4 => Number(u16::from_be_bytes([packet[4], packet[5]])),
+            _ => Number(u16::from_be_bytes([packet[2], packet[3]])),
+        }
+    }
+
+    /// The packet without the header of the link layer.
+    #[must_use]
+    pub fn packet(&self) -> &[u8] {
+        &self.bytes[self.link_header().len()..]
+    }
+
+    /// The header of the link layer.
+    #[must_use]
+    pub fn link_header(&self) -> &[u8] {
+        match self.entry {
+            Entry::Wire(at) if INTERFACES[at].layer == Layer::Link => &self.bytes[..14],
+            Entry::Wire(_) | Entry::Sent => &[],
+        }
+    }
+
+    /// The interface it enters by.
+    #[must_use]
+    pub fn interface(&self) -> Option<&'static Interface> {
+        match self.entry {
+            Entry::Wire(at) => Some(&INTERFACES[at]),
+            Entry::Sent => None,
+        }
+    }
+}
+
+/// The packets of a round.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Salvo {
+    /// What goes before the rules are loaded, so that there are connections.
+    pub before: Vec<Shot>,
+    /// What the rules see.
+    pub shots: Vec<Shot>,
+}
+
+/// `count` packets for `ruleset`.
+#[must_use]
+pub fn salvo(random: &mut Random, ruleset: &Ruleset, count: usize) -> Salvo {
+    let mut gunner = Gunner::default();
+    for _ in 0..count {
+        let sketch = sketch(random, ruleset);
+        gunner.add(random, sketch);
+    }
+    gunner.finish()
+}
