@@ -310,6 +310,11 @@ pub(super) fn caveat(caveat: &Caveat<'_>) -> String {
         Caveat::NotTranslated => {
             "rules translate addresses; this connection is taken not to be translated".to_owned()
         }
+        Caveat::HasAddress => {
+            "a rule puts in the address of an interface, which is taken to have one; without, the \
+             packet is dropped"
+                .to_owned()
+        }
         Caveat::NotOffloaded => {
             "rules put connections into a flowtable, past forward and postrouting; this one is \
              taken not to be there"

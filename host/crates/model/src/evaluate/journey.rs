@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::compute::{Computer, Truth};
 use super::order::{Placed, Side, base_chains, device_chains};
 use super::walk::Came;
-use super::{Changes, Evaluation, Fate, HookVerdict, View, walk};
+use super::{Changes, Evaluation, Fate, HookVerdict, Step, View, walk};
 use crate::address::address_bits;
 use crate::field::Field;
 use crate::packet::{CtState, Hook, Loaded, Packet};
@@ -170,6 +170,9 @@ pub enum Aside<'a> {
 pub enum Caveat<'a> {
     /// The connection is taken not to be translated; rules that translate are there.
     NotTranslated,
+    /// The interface is taken to have an address of the packet's family, which `redirect` and
+    /// `masquerade` put in; without one they drop the packet.
+    HasAddress,
     /// The connection is taken not to be in a flowtable, past `forward` and `postrouting`.
     NotOffloaded,
     /// A destination that was changed may lead to this machine or through it; both are looked at.
@@ -474,6 +477,16 @@ fn chain_aside<'a>(
     (!passed).then_some(Aside::OtherDevice(table, chain))
 }
 
+/// Whether a packet may have come to a part that puts in the address of an interface.
+fn takes_address(step: &Step<'_>) -> bool {
+    let mut came_to = step.rule.rule().parts.iter().take(step.maybe);
+    let takes = |part: &Part| match part {
+        Part::Nat(nat) => matches!(nat.kind, NatKind::Redirect | NatKind::Masquerade),
+        _ => false,
+    };
+    came_to.any(takes)
+}
+
 fn caveats<'a>(tables: &'a Tables, packet: &Packet, stops: &[Stop<'_>]) -> Vec<Caveat<'a>> {
     let mut found = Vec::new();
     let seeing = || {
@@ -489,6 +502,10 @@ fn caveats<'a>(tables: &'a Tables, packet: &Packet, stops: &[Stop<'_>]) -> Vec<C
     };
     if goes_on && seeing().any(is_nat) {
         found.push(Caveat::NotTranslated);
+    }
+    let mut steps = stops.iter().flat_map(|stop| &stop.evaluation.walk);
+    if steps.any(takes_address) {
+        found.push(Caveat::HasAddress);
     }
     let forwarded = stops
         .iter()

@@ -231,6 +231,17 @@ fn a_changed_destination_may_lead_elsewhere() {
 /// A filter chain that is registered after the first chain of type `nat`, at the priority of NAT,
 /// sees what comes before the translation; one that is registered earlier, what comes after.
 #[test]
+fn an_interface_is_taken_to_have_an_address() {
+    let redirects = translating(
+        Hook::Prerouting,
+        vec![vec![nat(NatKind::Redirect, None, None)]],
+    );
+    let tables = tables(TableFamily::Inet, vec![redirects]);
+    let journey = journey(&tables, &WEB.parse().unwrap());
+    assert!(journey.caveats.contains(&Caveat::HasAddress));
+}
+
+#[test]
 fn nat_runs_where_the_first_of_its_chains_was_registered() {
     let redirect = || {
         let to_port = nat(NatKind::Redirect, None, Some(8080));
