@@ -256,7 +256,8 @@ fn socket_of(family: AddressFamily) -> io::Result<OwnedFd> {
     )?)
 }
 
-/// What `ip` is told.
+/// What `ip` is told. Behind each interface is a router, so that the kernel, whose table of neighbours
+/// is one for all namespaces, knows only him.
 fn links() -> String {
     let mut lines = String::from("link set lo up\n");
     for it in INTERFACES {
@@ -267,7 +268,12 @@ fn links() -> String {
         }
         lines += &format!("link set {name} group {group} up\n");
         for network in it.networks {
-            lines += &format!("route add {network} dev {name}\n");
+            let router = if network.contains(':') {
+                "fe80::1"
+            } else {
+                "169.254.0.1"
+            };
+            lines += &format!("route add {network} via {router} dev {name} onlink\n");
         }
     }
     // NAT takes an interface's own address, and drops packets where there is none.

@@ -321,9 +321,6 @@ fn destination_type(packet: &mut Packet, family: Family, daddr: u128) {
         Route::Here if family == Family::Ip6 && daddr.trailing_zeros() >= 14 => {
             Loaded::Value(ANYCAST)
         }
-        Route::Out(_) if family == Family::Ip6 && daddr.trailing_zeros() >= 80 => {
-            Loaded::Value(ANYCAST)
-        }
         Route::Here => Loaded::Value(LOCAL),
         Route::Out(_) => Loaded::Value(UNICAST),
         Route::Group => Loaded::Value(MULTICAST),
