@@ -110,13 +110,19 @@ pub const MARKING_HOP_LIMIT: u8 = 200;
 
 /// Notes what the machine answers.
 const ANSWERS: &str = "chain answers {
- icmp type destination-unreachable add @unreachable4 { icmp code . @th,96,16 }
- icmpv6 type destination-unreachable add @unreachable6 { icmpv6 code . @th,80,16 }
- tcp flags & (rst | ack) == rst add @resets { @th,32,16 }
- tcp flags & (rst | ack) == rst | ack add @resets { @th,64,16 }
+ icmp type destination-unreachable add @unreachable4 { icmp code . @th,96,16 } drop
+ icmpv6 type destination-unreachable add @unreachable6 { icmpv6 code . @th,80,16 } drop
+ tcp flags & (rst | ack) == rst add @resets { @th,32,16 } drop
+ tcp flags & (rst | ack) == rst | ack add @resets { @th,64,16 } drop
+ icmp type destination-unreachable counter drop comment \"lost\"
+ icmpv6 type destination-unreachable counter drop comment \"lost\"
+ tcp flags & rst == rst counter drop comment \"lost\"
  drop
 }
 ";
+
+/// The comment of rules that count what could not be noted.
+const LOST: &str = "lost";
 
 /// The table, as nft text. Its chains run before and after all others that can be under test.
 #[must_use]
@@ -144,22 +150,28 @@ chain sends {{ type filter hook output priority -500;
 "
     );
     for hook in Hook::ALL {
-        let _ = writeln!(
-            text,
-            "chain last_{hook} {{ type filter hook {hook} priority 490;"
-        );
-        for (_, name, of) in PASSED.iter().filter(|(at, ..)| *at == hook) {
-            let _ = writeln!(text, " add @{name} {{ {of} }}");
-        }
-        if matches!(hook, Hook::Input | Hook::Forward) {
-            text += MARK_CONNECTIONS;
-        }
-        if matches!(hook, Hook::Input | Hook::Postrouting) {
-            text += " ip id != 0 drop\n ip6 flowlabel != 0 drop\n";
-        }
-        text += "}\n";
+        text += &last_chain(hook);
     }
     text + "}\n"
+}
+
+/// The chain after all others at a hook. A packet that cannot be noted, because the kernel has not
+/// made room for it, comes to the last rule.
+fn last_chain(hook: Hook) -> String {
+    let mut text = format!("chain last_{hook} {{ type filter hook {hook} priority 490;\n");
+    if matches!(hook, Hook::Input | Hook::Forward) {
+        text += MARK_CONNECTIONS;
+    }
+    text += " ip id 0 accept\n ip6 flowlabel 0 accept\n";
+    let verdict = match hook {
+        Hook::Input | Hook::Postrouting => "drop",
+        Hook::Prerouting | Hook::Forward | Hook::Output => "accept",
+    };
+    for (_, name, of) in PASSED.iter().filter(|(at, ..)| *at == hook) {
+        let _ = writeln!(text, " add @{name} {{ {of} }} {verdict}");
+    }
+    let _ = writeln!(text, " counter {verdict} comment \"{LOST}\"\n}}");
+    text
 }
 
 /// What the table does that rules under test can see, as the model says it.
@@ -215,6 +227,8 @@ pub struct Observed {
     passed: Vec<u8>,
     /// The answers, in nft's words, sorted by number.
     answers: Vec<(Number, String)>,
+    /// How much could not be noted since there is the table.
+    pub lost: u64,
 }
 
 impl Observed {
@@ -227,6 +241,7 @@ impl Observed {
         let mut observed = Self {
             passed: vec![0; 1 << 16],
             answers: Vec::new(),
+            lost: lost(&listing),
         };
         for (name, elements) in sets(&listing) {
             if let Some((hook, ..)) = PASSED.iter().find(|(_, set, _)| *set == name) {
@@ -269,6 +284,17 @@ impl Observed {
         let at = self.answers.binary_search_by_key(&number, |(of, _)| *of);
         at.ok().map(|at| self.answers[at].1.as_str())
     }
+}
+
+/// What the rules have counted that count what could not be noted.
+fn lost(listing: &str) -> u64 {
+    let comment = format!("comment \"{LOST}\"");
+    let rules = listing.lines().filter(|line| line.ends_with(&comment));
+    let packets = rules.filter_map(|rule| {
+        let (_, rest) = rule.split_once("counter packets ")?;
+        rest.split(' ').next()?.parse::<u64>().ok()
+    });
+    packets.sum()
 }
 
 /// Every set of a listing that has elements, with their text.

@@ -8,11 +8,17 @@ use crate::nftables::Nftables;
 use crate::observer::{self, Observed, forget};
 use crate::shots::{Salvo, Shot};
 
+/// How often a round is played. A set that packets are put into grows behind their backs, and takes
+/// nothing while it does.
+const ATTEMPTS: usize = 8;
+
 /// A machine with nft.
 #[derive(Debug)]
 pub struct Ring {
     arena: Arena,
     nft: Nftables,
+    /// What the observer could not note so far.
+    lost: u64,
 }
 
 impl Ring {
@@ -25,25 +31,43 @@ impl Ring {
         let arena = Arena::enter()?;
         let mut nft = Nftables::load()?;
         nft.text(&observer::table())?;
-        Ok(Self { arena, nft })
+        Ok(Self {
+            arena,
+            nft,
+            lost: 0,
+        })
     }
 
     /// Loads `rules`, sends the packets, judges, and cleans up.
     ///
     /// # Errors
-    /// When nft or the kernel refuses something. The machine is clean afterwards.
+    /// When nft or the kernel refuses something, or the kernel has no room to note what became of
+    /// the packets. The machine is clean afterwards.
     pub fn round(&mut self, rules: &str, salvo: &Salvo) -> io::Result<Judgement> {
-        let done = self.play(rules, salvo);
-        if done.is_err() {
-            for line in deletion(rules).lines() {
-                // What was not loaded cannot be deleted.
-                drop(self.nft.text(line));
+        for _ in 0..ATTEMPTS {
+            let done = self.play(rules, salvo);
+            if done.is_err() {
+                self.clean(rules)?;
             }
-            self.nft.text(&forget())?;
-            self.arena.forget_connections()?;
+            let (listing, observed) = done?;
+            if observed.lost == self.lost {
+                return Ok(judge(&listing, salvo, &observed));
+            }
+            self.lost = observed.lost;
         }
-        let (listing, observed) = done?;
-        Ok(judge(&listing, salvo, &observed))
+        Err(io::Error::other(
+            "the kernel has no room for the numbers of packets",
+        ))
+    }
+
+    /// Takes away what a round has left that did not come to its end.
+    fn clean(&mut self, rules: &str) -> io::Result<()> {
+        for line in deletion(rules).lines() {
+            // What was not loaded cannot be deleted.
+            drop(self.nft.text(line));
+        }
+        self.nft.text(&forget())?;
+        self.arena.forget_connections()
     }
 
     fn play(&mut self, rules: &str, salvo: &Salvo) -> io::Result<(String, Observed)> {
