@@ -182,6 +182,7 @@ fn goals(plan: &Plan) -> String {
             Quantifier::AllAccepted => "all accepted",
             Quantifier::NoneAccepted => "none accepted",
             Quantifier::ExactlyTheseAccepted => "exactly these accepted",
+            Quantifier::FamiliesAlike => "both families alike",
         };
         let name = Quoted(&goal.name);
         let _ = writeln!(

@@ -47,6 +47,9 @@ pub enum Quantifier {
     NoneAccepted,
     /// They are accepted, and no other packet is.
     ExactlyTheseAccepted,
+    /// Of any two of them, one of each family, that agree in everything that both families have,
+    /// both are accepted or neither is.
+    FamiliesAlike,
 }
 
 /// A goal with every value filled in.
@@ -74,7 +77,7 @@ impl Goal {
             })
     }
 
-    /// Whether the goal holds of this one packet. A packet whose fate is not certain breaks both
+    /// Whether the goal holds of this one packet, as far as one can tell. A packet whose fate is not certain breaks both
     /// "all accepted" and "none accepted".
     #[must_use]
     pub fn holds_for(&self, packet: &Packet, ruleset: &Ruleset) -> bool {
@@ -89,6 +92,8 @@ impl Goal {
             Quantifier::NoneAccepted => !concerned || evaluation.must_drop(),
             Quantifier::ExactlyTheseAccepted if concerned => evaluation.must_accept(),
             Quantifier::ExactlyTheseAccepted => evaluation.must_drop(),
+            // It takes two packets to break it.
+            Quantifier::FamiliesAlike => true,
         }
     }
 }

@@ -112,8 +112,22 @@ impl<'a> Computer<'a, '_> {
         };
         match truth {
             Err(Absent) => Truth::No,
-            Ok(truth) if condition.negated => truth.not(),
-            Ok(truth) => truth,
+            Ok(truth) if !condition.negated => truth,
+            // What is not known of a key may be absent, and then the rule ends there.
+            Ok(Truth::No) if !self.is_known(&condition.left) => Truth::Maybe,
+            Ok(truth) => truth.not(),
+        }
+    }
+
+    /// Whether every number of a key is known. Those of a single value are, where anything is known
+    /// of whether a condition holds for it.
+    fn is_known(&self, key: &'a Expression) -> bool {
+        match key {
+            Expression::Concatenation(_) => match self.numbers(key) {
+                Ok(numbers) => !numbers.contains(&None),
+                Err(Absent) => false,
+            },
+            _ => true,
         }
     }
 

@@ -1,0 +1,22 @@
+//! Proofs about rule sets: what they do to every packet at once, in less time than it takes to load
+//! them.
+//!
+//! Each field's values fall into few *atoms* that no rule tells apart; over them a rule set becomes a
+//! decision diagram that ends in what may become of packets. Goals, differences and dead rules are
+//! questions about such diagrams. An answer is never a guess: what the rules leave open, or what
+//! takes more than the budget, is said to be undecided.
+//!
+//! Nothing here shares code with the evaluator, which is asked about every witness; and nothing
+//! knows how rule sets are sent to nftables.
+
+mod goals;
+mod program;
+mod prover;
+mod space;
+mod transfer;
+mod witness;
+
+pub use self::goals::{Answer, Claim, Refutation, Undecided};
+pub use self::prover::{Inquiry, PacketsId, Prover, RulesId};
+pub use self::space::{Budget, Certainty, Changed, Level, Outcome, Outcomes, OverBudget};
+pub use self::transfer::{Place, Way};
