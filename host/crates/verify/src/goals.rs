@@ -217,10 +217,18 @@ impl Prover<'_> {
         Some(witness::packet(&valuation, way))
     }
 
-    /// The packets that there can be: interface 1 is the loopback interface in every namespace
-    /// (`LOOPBACK_IFINDEX` in `net/flow.h`).
+    /// The packets that there can be: they have the interfaces that their hook knows, and interface
+    /// 1 is the loopback interface in every namespace (`LOOPBACK_IFINDEX` in `net/flow.h`).
     pub(crate) fn possible_packets(&mut self, way: Way) -> Within<Region> {
         let mut all = EVERYTHING;
+        for level in self.space.levels().to_vec() {
+            let of_interface = |field: Field| field.is_of_iif() || field.is_of_oif();
+            let known = |field: Field| of_interface(field) && field.is_known_at(way.hook());
+            if level.field().is_some_and(known) {
+                let having = self.space.having(level)?;
+                all = self.space.store.and(all, having)?;
+            }
+        }
         for (index, name) in [(Field::Iif, Field::Iifname), (Field::Oif, Field::Oifname)] {
             let asked = [index, name].map(|it| self.space.position(Level::Field(it)).is_some());
             if asked != [true, true] || !name.is_known_at(way.hook()) {

@@ -9,14 +9,22 @@
 //! Nothing here shares code with the evaluator, which is asked about every witness; and nothing
 //! knows how rule sets are sent to nftables.
 
+mod change;
+mod describe;
+mod exposure;
 mod goals;
 mod program;
 mod prover;
+mod shadow;
 mod space;
 mod transfer;
 mod witness;
 
+pub use self::change::{Change, Direction, Fate};
+pub use self::describe::{Class, Extent, Subject};
+pub use self::exposure::{Exposure, Protocol, Reach, Service, Source};
 pub use self::goals::{Answer, Claim, Refutation, Undecided};
 pub use self::prover::{Inquiry, PacketsId, Prover, RulesId};
-pub use self::space::{Budget, Certainty, Changed, Level, Outcome, Outcomes, OverBudget};
+pub use self::shadow::{Dead, Why};
+pub use self::space::{Budget, Certainty, Changed, Outcome, Outcomes, OverBudget};
 pub use self::transfer::{Place, Way};

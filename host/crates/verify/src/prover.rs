@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use portreeve_model::packet::Packet;
 use portreeve_model::tables::{Match, Tables};
 
-use crate::program::{Condition, Program, read, read_condition};
+use crate::program::{ChainId, Condition, Program, read, read_condition};
 use crate::space::{Budget, Fates, Outcomes, Region, Space, Survey, Within};
-use crate::transfer::{Reach, Way, region_of, transfer};
+use crate::transfer::{Altered, Way, may_meet, region_of, transfer};
 use crate::witness;
 
 /// What will be asked about.
@@ -72,7 +72,7 @@ pub struct Prover<'a> {
     pub(crate) space: Space,
     rules: Vec<(&'a Tables, Program<'a>)>,
     packets: Vec<Vec<Vec<Condition>>>,
-    ways: BTreeMap<(RulesId, Way), (Fates, Reach)>,
+    ways: BTreeMap<(RulesId, Way), Fates>,
 }
 
 impl<'a> Prover<'a> {
@@ -86,19 +86,40 @@ impl<'a> Prover<'a> {
         &self.rules[of.0].1
     }
 
+    /// What a rule set with one rule altered does to every packet that goes a way.
+    pub(crate) fn fates_altered(
+        &mut self,
+        of: RulesId,
+        way: Way,
+        altered: Altered,
+    ) -> Within<Fates> {
+        transfer(&mut self.space, &self.rules[of.0].1, way, Some(altered))
+    }
+
     /// What a rule set does to every packet that goes a way.
     pub(crate) fn fates(&mut self, of: RulesId, way: Way) -> Within<Fates> {
-        if let Some((fates, _)) = self.ways.get(&(of, way)) {
-            return Ok(*fates);
+        if let Some(known) = self.ways.get(&(of, way)) {
+            return Ok(*known);
         }
-        let (fates, reach) = transfer(&mut self.space, &self.rules[of.0].1, way)?;
-        self.ways.insert((of, way), (fates, reach));
+        let fates = transfer(&mut self.space, &self.rules[of.0].1, way, None)?;
+        self.ways.insert((of, way), fates);
         Ok(fates)
     }
 
     /// The packets that a question is about.
     pub(crate) fn region(&mut self, of: PacketsId, way: Way) -> Within<Region> {
         region_of(&mut self.space, &self.packets[of.0], way)
+    }
+
+    /// The packets for which everything may hold that a rule asks, wherever it stands.
+    pub(crate) fn region_of_rule(
+        &mut self,
+        of: RulesId,
+        (chain, index): (ChainId, usize),
+        way: Way,
+    ) -> Within<Region> {
+        let rule = &self.rules[of.0].1.tables[chain.table].chains[chain.chain.0][index];
+        may_meet(&mut self.space, rule, way)
     }
 
     /// How many edges the diagrams have so far.

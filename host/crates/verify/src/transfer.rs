@@ -98,55 +98,76 @@ impl Place {
     }
 }
 
-/// For each rule that packets may be led to, the packets of which it makes a difference, wherever
-/// they come to it from.
-pub(crate) type Reach = BTreeMap<(ChainId, usize), Region>;
-
-/// What becomes of every packet that goes a way.
+/// What becomes of every packet that goes a way, with one rule altered if that is asked.
 pub(crate) fn transfer(
     space: &mut Space,
     program: &Program<'_>,
     way: Way,
-) -> Within<(Fates, Reach)> {
+    altered: Option<Altered>,
+) -> Within<Fates> {
     let mut after = space.store.always(Outcome::Accept(Changed::default()));
-    let mut transfer = Transfer {
-        space,
-        program,
-        way,
-        known: BTreeMap::new(),
-        reach: Reach::new(),
-    };
+    let mut transfer = Transfer::new(space, program, way);
+    transfer.altered = altered;
     for place in way.places().iter().rev() {
         after = transfer.place(*place, after)?;
     }
-    Ok((after, transfer.reach))
+    Ok(after)
 }
 
 /// The packets for which all conditions of some clause certainly hold, where they are last seen on
 /// a way.
 pub(crate) fn region_of(space: &mut Space, clauses: &[Vec<Condition>], way: Way) -> Within<Region> {
     let program = Program { tables: Vec::new() };
-    let mut transfer = Transfer {
-        space,
-        program: &program,
-        way,
-        known: BTreeMap::new(),
-        reach: Reach::new(),
-    };
+    let mut transfer = Transfer::new(space, &program, way);
     let view = View {
         hook: way.hook(),
         tracked: true,
     };
     let mut all = NOTHING;
     for clause in clauses {
-        let mut region = EVERYTHING;
-        for condition in clause {
-            let truth = transfer.truth(condition, view)?;
-            region = transfer.space.store.and(region, truth.certain)?;
-        }
+        let region = transfer.all_hold(clause, view)?;
         all = transfer.space.store.or(all, region)?;
     }
     Ok(all)
+}
+
+/// The packets for which everything may hold that a rule asks, where they are last seen on a way.
+pub(crate) fn may_meet(space: &mut Space, rule: &[Step], way: Way) -> Within<Region> {
+    let program = Program { tables: Vec::new() };
+    let mut transfer = Transfer::new(space, &program, way);
+    let view = View {
+        hook: way.hook(),
+        tracked: true,
+    };
+    let mut all = EVERYTHING;
+    for step in rule {
+        let truth = match step {
+            Step::Test(condition) => transfer.truth(condition, view)?,
+            Step::VerdictMap { lookup, .. } => transfer.there(&lookup.loads, view)?,
+            _ => continue,
+        };
+        all = transfer.space.store.and(all, truth.possible)?;
+    }
+    Ok(all)
+}
+
+/// A rule that does something else than it says, to see what difference that makes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Altered {
+    pub(crate) chain: ChainId,
+    pub(crate) index: usize,
+    pub(crate) does: Does,
+}
+
+/// What an altered rule does, where what it asks holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Does {
+    /// Nothing.
+    Nothing,
+    /// Drops.
+    Drop,
+    /// Accepts.
+    Accept,
 }
 
 /// What the prover knows of one packet's way at a place.
@@ -172,9 +193,21 @@ pub(crate) struct Transfer<'a, 's> {
     pub(crate) space: &'s mut Space,
     program: &'s Program<'a>,
     way: Way,
+    altered: Option<Altered>,
     /// What becomes of packets that come to a chain, by what comes after it.
     known: BTreeMap<(ChainId, View, After), Fates>,
-    reach: Reach,
+}
+
+impl<'a, 's> Transfer<'a, 's> {
+    const fn new(space: &'s mut Space, program: &'s Program<'a>, way: Way) -> Self {
+        Self {
+            space,
+            program,
+            way,
+            altered: None,
+            known: BTreeMap::new(),
+        }
+    }
 }
 
 impl Transfer<'_, '_> {
@@ -324,21 +357,15 @@ impl Transfer<'_, '_> {
                 next,
                 depth,
             };
-            let with = self.rule(rule, at)?;
-            self.note((id, index), with, next)?;
-            next = with;
+            next = match self.altered {
+                Some(altered) if (altered.chain, altered.index) == (id, index) => {
+                    self.altered_rule(rule, altered.does, at)?
+                }
+                _ => self.rule(rule, at)?,
+            };
         }
         self.known.insert(key, next);
         Ok(next)
-    }
-
-    /// Remembers of which packets a rule makes a difference.
-    fn note(&mut self, rule: (ChainId, usize), with: Fates, without: Fates) -> Within<()> {
-        let differ = self.space.store.differ(with, without)?;
-        let so_far = self.reach.get(&rule).copied();
-        let all = self.space.store.or(so_far.unwrap_or(NOTHING), differ)?;
-        self.reach.insert(rule, all);
-        Ok(())
     }
 
     /// What becomes of packets that come to a rule.
@@ -346,6 +373,29 @@ impl Transfer<'_, '_> {
         let mut now = at.next;
         for step in rule.iter().rev() {
             now = self.step(step, now, at)?;
+        }
+        Ok(now)
+    }
+
+    /// What becomes of packets that come to a rule which does something else than it says.
+    fn altered_rule(&mut self, rule: &[Step], does: Does, at: At) -> Within<Fates> {
+        let mut now = match does {
+            Does::Nothing => return Ok(at.next),
+            Does::Drop => self.space.store.always(Outcome::Drop),
+            Does::Accept => at.after.accepted,
+        };
+        for step in rule.iter().rev() {
+            match step {
+                Step::Test(condition) => {
+                    let truth = self.truth(condition, at.view)?;
+                    now = self.where_it_holds(truth, now, at.next)?;
+                }
+                Step::VerdictMap { lookup, .. } => {
+                    let there = self.there(&lookup.loads, at.view)?;
+                    now = self.where_it_holds(there, now, at.next)?;
+                }
+                _ => {}
+            }
         }
         Ok(now)
     }

@@ -9,7 +9,7 @@ use portreeve_model::address::Family;
 use portreeve_model::field::{Field, PortProtocol, icmp_protocol, interface};
 use portreeve_model::packet::{Addresses, CtState, Loaded, Packet, Transport};
 
-use crate::space::{Atom, EVERYTHING, Level, NOTHING, Node, Region, Space, Within};
+use crate::space::{Atom, EVERYTHING, Level, NOTHING, Region, Space, Within};
 use crate::transfer::Way;
 
 /// A value for every variable; none where the packet does not have the field.
@@ -201,24 +201,4 @@ pub(crate) fn random(space: &Space, choose: &mut impl FnMut(u32) -> u32) -> Valu
         (*level, partition.first(atom))
     });
     values.collect()
-}
-
-/// Where a valuation leads in a diagram.
-pub(crate) fn follow(space: &Space, node: Node, valuation: &Valuation) -> Node {
-    let mut node = node;
-    while let Some((at, _)) = space.store.open(node) {
-        let partition = space.partition(at);
-        let value = valuation
-            .get(&space.levels()[usize::from(at)])
-            .copied()
-            .flatten();
-        let atom = match value {
-            Some(value) => partition.atom_of(value),
-            None => partition.absent(),
-        };
-        node = space
-            .store
-            .follow(node, atom.expect("a valuation has values of the domains"));
-    }
-    node
 }

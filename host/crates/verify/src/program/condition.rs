@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portreeve_model::field::Field;
 use portreeve_model::intervals::Intervals;
-use portreeve_model::tables::{Data, Elements, Expression, Match, Operand};
+use portreeve_model::tables::{Data, Elements, Expression, Lookup, Match, Operand};
 
 use super::lookup::{Tree, elements};
 use super::value::Part;
@@ -64,7 +64,7 @@ impl Load {
     }
 }
 
-impl Reader<'_, '_> {
+impl<'t> Reader<'t, '_> {
     pub(super) fn condition(&mut self, condition: &Match) -> Condition {
         let negated = condition.negated;
         if let Expression::Map { key, map } = &condition.left {
@@ -94,7 +94,11 @@ impl Reader<'_, '_> {
             Operand::Elements(lookup) => match elements(self.table, lookup) {
                 Some(Elements::Numbers(numbers)) => {
                     let numbers = Arc::clone(numbers);
-                    self.among(&condition.left, &numbers)
+                    let (loads, holds) = self.among(&condition.left, &numbers);
+                    if let (Holds::Passes(test), Some(name)) = (&holds, self.name(lookup)) {
+                        self.survey.name(*test, name);
+                    }
+                    (loads, holds)
                 }
                 Some(Elements::Rows(_)) => {
                     let found = self.lookup(&condition.left, lookup);
@@ -114,6 +118,14 @@ impl Reader<'_, '_> {
             loads,
             holds,
             negated,
+        }
+    }
+
+    /// The name of a set that is looked up as it is.
+    fn name(&self, lookup: &Lookup) -> Option<&'t str> {
+        match lookup {
+            Lookup::Named(index) => Some(&self.table.set(*index)?.name),
+            Lookup::Anonymous(_) => None,
         }
     }
 

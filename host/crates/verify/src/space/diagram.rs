@@ -37,15 +37,15 @@ impl Node {
 
 /// Packets: a diagram that ends in true or false.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Region(pub(crate) Node);
+pub(crate) struct Region(pub(crate) Node);
 
 /// What becomes of every packet: a diagram that ends in [`Outcomes`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Fates(pub(crate) Node);
+pub(crate) struct Fates(pub(crate) Node);
 
 /// What becomes of every packet under two rule sets: a diagram that ends in pairs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Pairs(pub(crate) Node);
+pub(crate) struct Pairs(pub(crate) Node);
 
 /// The end of a way through a diagram.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -107,8 +107,6 @@ enum Operation {
     Without,
     Union,
     Pair,
-    /// Where two diagrams end differently.
-    Differ,
 }
 
 /// All diagrams.
@@ -205,6 +203,18 @@ impl Store {
         }
         let edges = self.edges(self.nodes[node.0 as usize]);
         edges[edges.partition_point(|edge| edge.first <= atom.0) - 1].to
+    }
+
+    /// Every end that ways from a node lead to, each once; `visited` is sorted.
+    pub(crate) fn ends(&self, node: Node, visited: &mut Vec<Node>, found: &mut Vec<Node>) {
+        let Err(at) = visited.binary_search(&node) else {
+            return;
+        };
+        visited.insert(at, node);
+        match self.open(node) {
+            Some((_, edges)) => edges.for_each(|(_, to)| self.ends(to, visited, found)),
+            None => found.push(node),
+        }
     }
 
     fn edges(&self, stored: Stored) -> &[Edge] {
@@ -326,11 +336,6 @@ impl Store {
         self.apply(Operation::Pair, a.0, b.0).map(Pairs)
     }
 
-    /// The packets of which not the same becomes.
-    pub(crate) fn differ(&mut self, a: Fates, b: Fates) -> Within<Region> {
-        self.apply(Operation::Differ, a.0, b.0).map(Region)
-    }
-
     /// What two diagrams come to when nothing need be asked.
     fn simple(&mut self, operation: Operation, a: Node, b: Node) -> Option<Node> {
         let (none, all) = (NOTHING.0, EVERYTHING.0);
@@ -343,9 +348,8 @@ impl Store {
             Operation::Without if b == none => Some(a),
             Operation::Without if a == all && b.as_leaf().is_some() => Some(all),
             Operation::Union if a == b => Some(a),
-            Operation::Differ if a == b => Some(none),
             Operation::And | Operation::Or | Operation::Without => None,
-            Operation::Union | Operation::Pair | Operation::Differ => {
+            Operation::Union | Operation::Pair => {
                 self.join(operation, a.as_leaf()?, b.as_leaf()?, (a, b))
             }
         }
@@ -368,7 +372,6 @@ impl Store {
                 _ => None,
             },
             Operation::Pair => Some(self.leaf(Leaf::Pair(nodes.0, nodes.1))),
-            Operation::Differ => Some(EVERYTHING.0),
             Operation::And | Operation::Or | Operation::Without => None,
         }
     }
@@ -377,10 +380,7 @@ impl Store {
         if let Some(simple) = self.simple(operation, a, b) {
             return Ok(simple);
         }
-        let commutes = matches!(
-            operation,
-            Operation::And | Operation::Or | Operation::Union | Operation::Differ
-        );
+        let commutes = matches!(operation, Operation::And | Operation::Or | Operation::Union);
         let key = match (operation, commutes && b < a) {
             (_, false) => (operation as u32, a.0, b.0),
             (_, true) => (operation as u32, b.0, a.0),

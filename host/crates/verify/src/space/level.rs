@@ -12,7 +12,7 @@ use portreeve_model::packet::CtState;
 
 /// A variable of the packet space.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Level {
+pub(crate) enum Level {
     /// A field of the packet, as it comes to the first place of its way.
     Field(Field),
     /// Some bits of a field, where the values that have such bits are too many stretches.
@@ -25,11 +25,11 @@ pub enum Level {
 
 /// Some bits of a field, side by side.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Slice {
+pub(crate) struct Slice {
     /// The field.
-    pub field: Field,
+    pub(crate) field: Field,
     /// The bits.
-    pub mask: u128,
+    pub(crate) mask: u128,
 }
 
 impl Slice {

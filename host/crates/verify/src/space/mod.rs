@@ -16,10 +16,10 @@ use portreeve_model::field::{Field, PortProtocol, icmp_protocol, interface};
 use portreeve_model::intervals::Intervals;
 use portreeve_model::packet::{CtState, Loaded, Packet};
 
-pub use self::diagram::{Budget, Fates, OverBudget, Pairs, Region};
-pub(crate) use self::diagram::{EVERYTHING, NOTHING, Node, Store, Within};
+pub use self::diagram::{Budget, OverBudget};
+pub(crate) use self::diagram::{EVERYTHING, Fates, NOTHING, Node, Region, Store, Within};
 pub(crate) use self::level::only;
-pub use self::level::{Level, Slice};
+pub(crate) use self::level::{Level, Slice};
 pub use self::outcome::{Certainty, Changed, Outcome, Outcomes};
 pub(crate) use self::partition::{Atom, SetId};
 use self::partition::{Partition, Sets};
@@ -39,6 +39,8 @@ pub(crate) struct Survey {
     levels: BTreeMap<(u8, Level), Sets>,
     /// What is not known, in the order found.
     unknown: Vec<String>,
+    /// The names that rule sets have for sets.
+    names: BTreeMap<((u8, Level), SetId), String>,
 }
 
 impl Survey {
@@ -58,6 +60,12 @@ impl Survey {
     /// That a variable has this value.
     pub(crate) fn value(&mut self, level: Level, value: u128) -> Test {
         self.test(level, &only(value))
+    }
+
+    /// The name of the set that a test asks for; the first that is told is kept.
+    pub(crate) fn name(&mut self, test: Test, name: &str) {
+        let key = (test.level.rank(), test.set);
+        self.names.entry(key).or_insert_with(|| name.to_owned());
     }
 
     /// The variable of something that is not known, by how a listing says it.
@@ -84,6 +92,7 @@ impl Survey {
             partitions: sets.map(partition).collect(),
             levels,
             unknown: self.unknown,
+            names: self.names,
             store: Store::new(budget),
         }
     }
@@ -116,6 +125,7 @@ pub(crate) struct Space {
     levels: Vec<Level>,
     partitions: Vec<Partition>,
     unknown: Vec<String>,
+    names: BTreeMap<((u8, Level), SetId), String>,
     pub(crate) store: Store,
 }
 
@@ -141,6 +151,13 @@ impl Space {
     /// How a listing says something that is not known.
     pub(crate) fn unknown_text(&self, number: u32) -> &str {
         self.unknown.get(number as usize).map_or("", String::as_str)
+    }
+
+    /// The sets of a variable that have names.
+    pub(crate) fn named_sets(&self, position: u16) -> impl Iterator<Item = (SetId, &str)> {
+        let rank = self.levels[usize::from(position)].rank();
+        let named = self.names.range((rank, SetId(0))..=(rank, SetId(u32::MAX)));
+        named.map(|((_, set), name)| (*set, name.as_str()))
     }
 
     /// The packets that pass a test.
@@ -214,16 +231,6 @@ impl Space {
             });
         });
         all.expect("every way ends")
-    }
-
-    /// Whether one packet is in a region; none when it is not known in full.
-    pub(crate) fn contains(&self, region: Region, packet: &Packet) -> Option<bool> {
-        let (mut within, mut without) = (false, false);
-        self.follow(region.0, packet, &mut |end| {
-            within |= end == EVERYTHING.0;
-            without |= end != EVERYTHING.0;
-        });
-        (within != without).then_some(within)
     }
 
     fn follow(&self, node: Node, packet: &Packet, see: &mut impl FnMut(Node)) {

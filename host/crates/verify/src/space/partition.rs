@@ -143,12 +143,6 @@ impl Partition {
         }
         found.into_iter().collect()
     }
-
-    /// The sets in use.
-    pub(crate) fn sets(&self) -> impl Iterator<Item = (SetId, &Arc<Intervals>)> {
-        let numbered = self.sets.iter().enumerate();
-        numbered.map(|(at, set)| (SetId(at as u32), set))
-    }
 }
 
 /// Which sets have the value at which a sweep stands, with a digest that a step changes in constant

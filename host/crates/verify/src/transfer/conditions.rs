@@ -41,6 +41,16 @@ impl Transfer<'_, '_> {
         self.space.store.choose(truth.certain, then, elsewhere)
     }
 
+    /// The packets for which every condition certainly holds.
+    pub(super) fn all_hold(&mut self, conditions: &[Condition], view: View) -> Within<Region> {
+        let mut all = EVERYTHING;
+        for condition in conditions {
+            let truth = self.truth(condition, view)?;
+            all = self.space.store.and(all, truth.certain)?;
+        }
+        Ok(all)
+    }
+
     /// Where a condition holds.
     pub(super) fn truth(&mut self, condition: &Condition, view: View) -> Within<Truth> {
         let needed = self.needed(&condition.loads, view)?;
