@@ -8,7 +8,7 @@ use portreeve_model::evaluate::{
 use portreeve_model::field::{Field, Kind};
 use portreeve_model::packet::{Loaded, Packet};
 use portreeve_model::tables::{
-    Attachment, Chain, Elements, Expression, Lookup, Match, Operand, Part, Table, Tables,
+    Attachment, Chain, Elements, Expression, Lookup, Match, Operand, Part, Rewrite, Table, Tables,
 };
 
 /// What is to be explained.
@@ -128,10 +128,25 @@ impl Told<'_, '_> {
                 None if certain => format!("{} is not in {}", self.values(key), self.set(map)),
                 None => format!("{} may be in {}", self.values(key), self.set(map)),
             },
-            Part::Assign { field, value } => match self.nothing(value) {
-                Some(nothing) => nothing,
-                None => format!("the packet has no {field}"),
-            },
+            Part::Assign { field, value } => self
+                .missing(value, certain)
+                .unwrap_or_else(|| format!("the packet has no {field}")),
+            Part::Nat(nat) => {
+                let rewrites = [&nat.address, &nat.port].into_iter().flatten();
+                let mut missing = rewrites.filter_map(|rewrite| match rewrite {
+                    Rewrite::OneOf(_) => None,
+                    Rewrite::Value { of, .. } => self.missing(of, certain),
+                });
+                missing
+                    .next()
+                    .unwrap_or_else(|| format!("{} may go on or not", self.table.part_text(part)))
+            }
+            Part::Connections(text) => {
+                format!(
+                    "{} may go on or not, and drops what it cannot count",
+                    Said(text)
+                )
+            }
             other => format!("{} may go on or not", self.table.part_text(other)),
         }
     }
@@ -168,6 +183,27 @@ impl Told<'_, '_> {
                 Loaded::Unknown => Some(format!("the packet's {field} is not known")),
                 Loaded::Value(_) => None,
             })
+    }
+
+    /// Why a value is not there, or may not be.
+    fn missing(&self, value: &Expression, certain: bool) -> Option<String> {
+        self.nothing(value).or_else(|| match value {
+            Expression::Map { key, map } if certain => {
+                Some(format!("{} is not in {}", self.values(key), self.set(map)))
+            }
+            Expression::Map { key, map } => {
+                Some(format!("{} may be in {}", self.values(key), self.set(map)))
+            }
+            Expression::Bits { of, .. } => self.missing(of, certain),
+            Expression::Concatenation(parts) => {
+                parts.iter().find_map(|part| self.missing(part, certain))
+            }
+            Expression::Opaque(_) => Some(format!(
+                "{} is not known",
+                self.table.expression_text(value)
+            )),
+            Expression::Field(_) | Expression::Constant(_) => None,
+        })
     }
 
     /// What the packet has in the fields of an expression.

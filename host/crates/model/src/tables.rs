@@ -236,9 +236,12 @@ pub enum Part {
     Counter,
     /// Changes nothing that a rule can see: `log`, `dup`, a comment. In nft's words.
     Note(String),
-    /// Goes on or not by something that is no part of the packet: `limit`, `quota`, `ct count`,
-    /// `numgen`, `add @set`, `tproxy`, `flow add`. In nft's words.
+    /// Goes on or not by something that is no part of the packet: `limit`, `quota`, `numgen`,
+    /// `add @set`, `tproxy`, `flow add`. In nft's words.
     Chance(String),
+    /// Counts the packet's connection among others, and goes on or not; drops a packet of which it
+    /// cannot tell the connection: `ct count`. In nft's words.
+    Connections(String),
     /// Hands the packet over to something that accepts it or drops it: `queue`.
     Queue(String),
     /// Takes the packet, drops it, or goes on: `synproxy`, `fwd`. In nft's words.

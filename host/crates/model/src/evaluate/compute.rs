@@ -6,7 +6,7 @@ use super::View;
 use crate::address::Family;
 use crate::field::{Field, icmp_protocol};
 use crate::intervals::{Interval, Intervals};
-use crate::packet::Loaded;
+use crate::packet::{Loaded, Transport};
 use crate::tables::{
     Data, Elements, Expression, Lookup, Match, Operand, Row, Rows, Set, Table, TableFamily,
 };
@@ -112,22 +112,12 @@ impl<'a> Computer<'a, '_> {
         };
         match truth {
             Err(Absent) => Truth::No,
-            Ok(truth) if !condition.negated => truth,
-            // What is not known of a key may be absent, and then the rule ends there.
-            Ok(Truth::No) if !self.is_known(&condition.left) => Truth::Maybe,
-            Ok(truth) => truth.not(),
-        }
-    }
-
-    /// Whether every number of a key is known. Those of a single value are, where anything is known
-    /// of whether a condition holds for it.
-    fn is_known(&self, key: &'a Expression) -> bool {
-        match key {
-            Expression::Concatenation(_) => match self.numbers(key) {
-                Ok(numbers) => !numbers.contains(&None),
-                Err(Absent) => false,
-            },
-            _ => true,
+            // Among other fields, one that is not there ends the rule, whatever the others are.
+            Ok(Truth::No) if condition.negated && self.may_be_absent(&condition.left) => {
+                Truth::Maybe
+            }
+            Ok(truth) if condition.negated => truth.not(),
+            Ok(truth) => truth,
         }
     }
 
@@ -219,6 +209,55 @@ impl<'a> Computer<'a, '_> {
                 })
             }
             Expression::Opaque(_) => Ok(None),
+        }
+    }
+
+    /// Whether an expression that has a value, known or not, may have none after all, so that the
+    /// rule ends.
+    pub(super) fn may_be_absent(&self, expression: &'a Expression) -> bool {
+        match expression {
+            Expression::Field(field) => {
+                let unknown = self.view.load(*field) == Loaded::Unknown;
+                self.hides(*field) || unknown && !self.is_always_there(*field)
+            }
+            Expression::Constant(_) => false,
+            Expression::Bits { of, .. } => self.may_be_absent(of),
+            Expression::Concatenation(parts) => parts.iter().any(|part| self.may_be_absent(part)),
+            Expression::Map { key, map } => {
+                let found = self.look_up(key, map);
+                self.may_be_absent(key) || matches!(found, Ok(Found::Perhaps(_) | Found::Anything))
+            }
+            Expression::Opaque(_) => true,
+        }
+    }
+
+    /// Whether the packet certainly has a field of which the value is not known.
+    fn is_always_there(&self, field: Field) -> bool {
+        let packet = self.view.packet;
+        match field {
+            Field::CtMark | Field::CtStatus | Field::CtDirection => {
+                self.view.connection() == Some(true)
+            }
+            _ if field.is_of_transport() => {
+                matches!(
+                    packet.transport,
+                    Transport::Ports { .. } | Transport::Icmp { .. }
+                )
+            }
+            _ => {
+                field.family() == Some(packet.addresses.family()) && !field.is_of_connection()
+                    || matches!(
+                        field,
+                        Field::Mark
+                            | Field::Priority
+                            | Field::Length
+                            | Field::Pkttype
+                            | Field::Hour
+                            | Field::Day
+                            | Field::Time
+                            | Field::Fib(_)
+                    )
+            }
         }
     }
 

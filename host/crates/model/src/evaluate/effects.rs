@@ -18,6 +18,7 @@ impl<'a> Walker<'a, '_> {
         at: &mut At<'a, '_>,
     ) -> Went {
         let computer = self.computer(at);
+        let perhaps = computer.may_be_absent(value);
         let value = match computer.number(value) {
             Err(Absent) => return Went::Failed,
             Ok(Some(number)) => Loaded::Value(number),
@@ -27,6 +28,7 @@ impl<'a> Walker<'a, '_> {
             // Without a connection, nothing of it can be set (`nft_ct_set_eval` in `nft_ct.c`).
             match computer.view.connection() {
                 Some(true) => value,
+                Some(false) if perhaps => return Went::Maybe,
                 Some(false) => return Went::On,
                 None => Loaded::Unknown,
             }
@@ -36,11 +38,14 @@ impl<'a> Walker<'a, '_> {
         } else {
             value
         };
+        if perhaps {
+            at.may_go_on();
+        }
         at.here.set(field, now);
         for (same, bits) in same_bytes(field) {
             at.here.set(same, if bits { now } else { Loaded::Unknown });
         }
-        Went::On
+        if perhaps { Went::Maybe } else { Went::On }
     }
 
     /// Tells conntrack to leave the packet alone, unless it has a connection already
@@ -86,7 +91,22 @@ impl<'a> Walker<'a, '_> {
         ] {
             changed.set(answer, Loaded::Unknown);
         }
-        self.translates(at, &changed)
+        if !self.may_put_nothing(nat, at) {
+            return self.translates(at, &changed);
+        }
+        at.may_go_on();
+        self.translates(at, &changed);
+        Went::MayHaveEnded
+    }
+
+    /// Whether what NAT puts in may not be there, so that nothing is translated.
+    fn may_put_nothing(&self, nat: &'a Nat, at: &At<'a, '_>) -> bool {
+        let computer = self.computer(at);
+        let mut rewrites = [&nat.address, &nat.port].into_iter().flatten();
+        rewrites.any(|rewrite| match rewrite {
+            Rewrite::OneOf(_) => false,
+            Rewrite::Value { of, .. } => computer.may_be_absent(of),
+        })
     }
 
     /// The address and the port that NAT puts in, as far as the rule says them.

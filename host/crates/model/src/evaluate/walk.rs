@@ -10,7 +10,7 @@ use super::{
 };
 use crate::field::{Field, icmp_protocol};
 use crate::limits::{JUMP_STACK, WALK_MAX};
-use crate::packet::{CtState, Hook, Loaded, Packet};
+use crate::packet::{CtState, Hook, Loaded, Packet, Transport};
 use crate::ruleset::{ChainPolicy, Reject};
 use crate::tables::{ChainIndex, ChainType, Data, Expression, Lookup, Part, Rule, Scope, Verdict};
 
@@ -169,6 +169,11 @@ pub(super) struct At<'a, 'c> {
 }
 
 impl At<'_, '_> {
+    /// The packet may go on with the next rule as it is here.
+    pub(super) fn may_go_on(&mut self) {
+        self.next.add(&self.here);
+    }
+
     /// The packet goes on with the next rule as it is here, and is no longer here.
     fn goes_on(&mut self) {
         self.next.put(core::mem::take(&mut self.here));
@@ -343,6 +348,12 @@ impl<'a> Walker<'a, '_> {
             Part::Nat(nat) => self.nat(nat, at),
             Part::Counter | Part::Note(_) => Went::On,
             Part::Chance(_) => Went::Maybe,
+            Part::Connections(_) => {
+                if !is_countable(&self.computer(at).view) {
+                    self.ends(HookVerdict::Drop, None, Decider::Rule(at.rule));
+                }
+                Went::Maybe
+            }
             Part::Queue(_) => {
                 self.accepts(at);
                 self.ends(HookVerdict::Drop, None, Decider::Rule(at.rule));
@@ -529,6 +540,24 @@ pub(super) fn comes_to_nat(view: &View<'_>) -> Truth {
         Loaded::Value(_) | Loaded::Absent => Truth::No,
         Loaded::Unknown => Truth::Maybe,
     }
+}
+
+/// Whether `ct count` can certainly tell the connection of a packet: conntrack knows it, or the
+/// packet has ports. Of GRE, later fragments and what is cut short it cannot
+/// (`nft_connlimit_do_eval`, `nf_ct_get_tuplepr`).
+fn is_countable(view: &View<'_>) -> bool {
+    let state = view.load(Field::CtState);
+    let is_known = [CtState::New, CtState::Established, CtState::Related]
+        .into_iter()
+        .any(|known| state == Loaded::Value(known as u128));
+    let has = |field| matches!(view.load(field), Loaded::Value(_));
+    let has_ports = match view.packet.transport {
+        Transport::Ports { protocol, .. } => {
+            has(Field::Sport(protocol)) && has(Field::Dport(protocol))
+        }
+        Transport::Icmp { .. } | Transport::Fragment(_) | Transport::Other(_) => false,
+    };
+    is_known || has_ports
 }
 
 /// Whether nothing decided but the chain policy of a chain of type `nat`: who translates nothing

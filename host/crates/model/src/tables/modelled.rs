@@ -41,7 +41,9 @@ impl Table {
             Part::Verdict(_) | Part::Reject(_) | Part::Notrack | Part::Counter | Part::Note(_) => {
                 Modelled::Exactly
             }
-            Part::Chance(_) | Part::Queue(_) | Part::Take(_) => Modelled::AsMaySet,
+            Part::Chance(_) | Part::Connections(_) | Part::Queue(_) | Part::Take(_) => {
+                Modelled::AsMaySet
+            }
             Part::Opaque(_) => Modelled::Opaquely,
         }
     }

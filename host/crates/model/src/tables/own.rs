@@ -97,10 +97,10 @@ impl Ruleset {
     fn statement(&self, statement: &Statement) -> Part {
         match statement {
             Statement::Counter => Part::Counter,
-            Statement::Limit(_)
-            | Statement::Quota { .. }
-            | Statement::CtCount { .. }
-            | Statement::UpdateSet(_) => Part::Chance(statement.to_string()),
+            Statement::Limit(_) | Statement::Quota { .. } | Statement::UpdateSet(_) => {
+                Part::Chance(statement.to_string())
+            }
+            Statement::CtCount { .. } => Part::Connections(statement.to_string()),
             Statement::Log { .. } | Statement::LogGroup { .. } => Part::Note(statement.to_string()),
             Statement::SetMark(mark, value) => Part::Assign {
                 field: mark.field(),

@@ -85,9 +85,11 @@ impl fmt::Display for Shown<'_, &Part> {
             Part::Notrack => f.write_str("notrack"),
             Part::Nat(nat) => write!(f, "{}", self.table.show(nat)),
             Part::Counter => f.write_str("counter"),
-            Part::Note(text) | Part::Chance(text) | Part::Queue(text) | Part::Take(text) => {
-                write!(f, "{}", Said(text))
-            }
+            Part::Note(text)
+            | Part::Chance(text)
+            | Part::Connections(text)
+            | Part::Queue(text)
+            | Part::Take(text) => write!(f, "{}", Said(text)),
             Part::Opaque(opaque) => write!(f, "{opaque}"),
         }
     }

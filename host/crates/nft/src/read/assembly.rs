@@ -11,7 +11,7 @@ use super::base::perhaps;
 use super::document::{Entries, Item};
 use super::sets::ListedSet;
 use super::statements::{changed_set, parts};
-use super::surroundings::Surroundings;
+use super::surroundings::{Surroundings, counts_itself};
 
 /// Tables as they are put together.
 #[derive(Default)]
@@ -262,6 +262,16 @@ impl ListedTable {
             .for_each(|chain| surroundings.add_chain(&chain.name));
         for set in &self.sets {
             surroundings.add_set(&set.name, set.shape.clone());
+            if set.counting {
+                surroundings.count_in(&set.name);
+            }
+        }
+        let rules = self.chains.iter().flat_map(|chain| &chain.rules);
+        let parts = rules.filter_map(|rule| rule.says.as_ref().ok()).flatten();
+        for part in parts.filter(|part| counts_itself(part)) {
+            if let Some(set) = changed_set(part) {
+                surroundings.count_in(set);
+            }
         }
         let mut changed = BTreeSet::new();
         let chains = self.chains.into_iter().map(|chain| {

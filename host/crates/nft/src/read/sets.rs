@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::document::Entries;
 use super::elements::{ElementsOf, Holds, Listed, Shape};
-use super::surroundings::Surroundings;
+use super::surroundings::{Surroundings, counts_itself};
 use super::types::Datatype;
 use super::values::only_entry;
 
@@ -23,6 +23,8 @@ pub(super) struct ListedSet {
     elements: Option<Listed>,
     /// Whether packets or time add and take elements.
     pub(super) changing: bool,
+    /// Whether its elements count connections.
+    pub(super) counting: bool,
 }
 
 /// What a set may say of itself besides its elements, without changing what they mean.
@@ -78,6 +80,7 @@ impl ListedSet {
             changing: has_flag("dynamic")
                 || attributes.contains_key("timeout")
                 || elements.as_ref().is_some_and(|listed| listed.expires),
+            counting: value("stmt").is_some_and(|statements| counts_itself(&statements)),
             shape,
             elements,
         })

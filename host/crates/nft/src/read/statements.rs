@@ -27,7 +27,12 @@ pub(crate) fn parts(of: &Surroundings, expr: &[Value]) -> Vec<Part> {
     let mut parts = Vec::with_capacity(expr.len());
     let mut strange = Vec::with_capacity(expr.len());
     for json in expr {
-        match of.part(json, &parts) {
+        let part = of.part(json, &parts);
+        let is_said = |known: &Vec<Part>| matches!(known.as_slice(), [Part::Connections(_)]);
+        if of.counts(json) && !part.as_ref().is_some_and(is_said) {
+            parts.push(Part::Connections("ct count".to_owned()));
+        }
+        match part {
             Some(known) => {
                 if of.listed && known.iter().any(|part| hides_protocol(part, &parts)) {
                     parts.push(Part::Opaque(Opaque {
@@ -114,10 +119,15 @@ impl Surroundings {
                 one(Part::Nat(nat::read(self, kind, body)?))
             }
             "counter" => self.object(body, &["packets", "bytes"], Part::Counter),
-            "quota" | "limit" | "ct count" | "set" | "map" | "meter" | "tproxy" | "flow"
-            | "ct expectation" => {
+            "quota" | "limit" | "set" | "map" | "meter" | "tproxy" | "flow" | "ct expectation"
+                if !self.counts(json) =>
+            {
                 let text = words::statement(json)?;
                 self.object(body, words::attributes_of(kind), Part::Chance(text))
+            }
+            "ct count" | "set" | "map" | "meter" => {
+                let text = words::statement(json)?;
+                self.object(body, words::attributes_of(kind), Part::Connections(text))
             }
             "log" | "last" | "dup" | "ct helper" | "ct timeout" | "secmark" => {
                 let text = words::statement(json)?;

@@ -1,8 +1,10 @@
 //! What a rule may name: the sets and chains of its table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::tables::{ChainIndex, SetIndex, TableFamily, Verdict};
+
+use serde_json::Value;
 
 use super::elements::{Leads, Shape};
 
@@ -15,6 +17,8 @@ pub(crate) struct Surroundings {
     chains: BTreeMap<String, ChainIndex>,
     /// The named sets, with what their elements are, where that is known.
     sets: BTreeMap<String, (SetIndex, Option<Shape>)>,
+    /// The sets whose elements count connections: whoever finds an element has it count.
+    counting: BTreeSet<String>,
 }
 
 impl Surroundings {
@@ -25,6 +29,7 @@ impl Surroundings {
             listed,
             chains: BTreeMap::new(),
             sets: BTreeMap::new(),
+            counting: BTreeSet::new(),
         }
     }
 
@@ -38,6 +43,28 @@ impl Surroundings {
     pub(super) fn add_set(&mut self, name: &str, shape: Option<Shape>) {
         let index = SetIndex(self.sets.len());
         self.sets.entry(name.to_owned()).or_insert((index, shape));
+    }
+
+    /// The elements of a set count connections.
+    pub(super) fn count_in(&mut self, set: &str) {
+        self.counting.insert(set.to_owned());
+    }
+
+    /// Whether a part has connections counted: itself, or by a set that it names.
+    pub(super) fn counts(&self, json: &Value) -> bool {
+        counts_itself(json) || !self.counting.is_empty() && self.names_counting(json)
+    }
+
+    fn names_counting(&self, json: &Value) -> bool {
+        match json {
+            Value::String(text) => {
+                let name = text.strip_prefix('@').unwrap_or(text);
+                self.counting.contains(name)
+            }
+            Value::Array(parts) => parts.iter().any(|part| self.names_counting(part)),
+            Value::Object(entries) => entries.values().any(|part| self.names_counting(part)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
     }
 
     /// The chain of this name.
@@ -58,5 +85,18 @@ impl Surroundings {
             Leads::Jump(name) => Verdict::Jump(self.chain(&name)?),
             Leads::Goto(name) => Verdict::Goto(self.chain(&name)?),
         })
+    }
+}
+
+/// Whether `ct count` is said in a part: as an object, or in the text that old versions of nft have
+/// for what they have no JSON for.
+pub(super) fn counts_itself(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains(" ct count "),
+        Value::Array(parts) => parts.iter().any(counts_itself),
+        Value::Object(entries) => entries
+            .iter()
+            .any(|(key, part)| key == "ct count" || counts_itself(part)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

@@ -83,6 +83,7 @@ fn said(table: &Table, part: &Part) -> String {
     match part {
         Part::Opaque(opaque) => format!("{:?}<{text}>", opaque.scope),
         Part::Chance(_) => format!("chance<{text}>"),
+        Part::Connections(_) => format!("connections<{text}>"),
         Part::Note(_) => format!("note<{text}>"),
         Part::Queue(_) => format!("queue<{text}>"),
         Part::Take(_) => format!("take<{text}>"),

@@ -277,6 +277,7 @@ fn did<'a>(computer: &Computer<'a, '_>, parts: &'a [Part]) -> Together<'a> {
             | Part::Counter
             | Part::Note(_)
             | Part::Chance(_)
+            | Part::Connections(_)
             | Part::Queue(_)
             | Part::Take(_)
             | Part::Opaque(_) => {}
@@ -310,6 +311,7 @@ fn failed_by<'a>(computer: &Computer<'a, '_>, rule: &'a Rule, failed: usize) -> 
         | Part::Counter
         | Part::Note(_)
         | Part::Chance(_)
+        | Part::Connections(_)
         | Part::Queue(_)
         | Part::Take(_)
         | Part::Opaque(_) => vec![Vec::new()],
@@ -358,6 +360,7 @@ fn has_effect(table: &Table, part: &Part) -> bool {
         | Part::Assign { .. }
         | Part::Notrack
         | Part::Nat(_)
+        | Part::Connections(_)
         | Part::Queue(_)
         | Part::Take(_) => true,
     }

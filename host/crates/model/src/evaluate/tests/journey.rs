@@ -325,6 +325,94 @@ fn a_rule_goes_on_after_continue() {
     check(rule(Field::Skuid), WEB, "prerouting input: undecided");
 }
 
+/// `map { 80 : 1 }` of a field, as a value.
+fn mapped(key: Field) -> Expression {
+    Expression::Map {
+        key: Expression::Field(key).into(),
+        map: Lookup::Anonymous(Elements::Rows(Rows::new(vec![Row {
+            key: vec![Interval::single(80)],
+            data: Data::Value(vec![1]),
+        }]))),
+    }
+}
+
+/// A map that may have nothing for a packet may end the rule, whatever the rule does with it.
+#[test]
+fn what_a_map_may_not_have_is_not_certain() {
+    let marks = |key| Part::Assign {
+        field: Field::Mark,
+        value: mapped(key),
+    };
+    let rule = |key| vec![at(Hook::Input, 0, vec![vec![marks(key), DROP]])];
+    let dport = Field::Dport(PortProtocol::Tcp);
+    check(rule(dport), WEB, "prerouting input: drop");
+    check(rule(Field::Skuid), WEB, "prerouting input: undecided");
+
+    let redirects = |key| {
+        let mut chain = translating(
+            Hook::Prerouting,
+            vec![vec![Part::Nat(Nat {
+                kind: NatKind::Redirect,
+                family: None,
+                address: None,
+                port: Some(Rewrite::Value {
+                    of: mapped(key),
+                    part: 0,
+                }),
+                flags: Vec::new(),
+            })]],
+        );
+        chain.base.as_mut().unwrap().policy = ChainPolicy::Drop;
+        vec![chain]
+    };
+    check(redirects(dport), WEB, "prerouting input: accept");
+    check(
+        redirects(dport),
+        "tcp 192.0.2.7 > 198.51.100.1:81",
+        "prerouting: drop",
+    );
+    check(redirects(Field::Skuid), WEB, "prerouting input?: undecided");
+}
+
+/// Among other fields, one that is not there ends the rule under `!=` too.
+#[test]
+fn what_may_be_absent_is_not_certainly_unequal() {
+    let rule = |field| {
+        let unequal = Part::Match(Match {
+            left: Expression::Concatenation(
+                [Field::Dport(PortProtocol::Tcp), field]
+                    .map(Expression::Field)
+                    .into(),
+            ),
+            negated: true,
+            right: Operand::Elements(Lookup::Anonymous(Elements::Rows(Rows::new(vec![Row {
+                key: vec![Interval::single(22), Interval::single(0)],
+                data: Data::None,
+            }])))),
+        });
+        vec![at(Hook::Input, 0, vec![vec![unequal, DROP]])]
+    };
+    check(rule(Field::Mark), WEB, "prerouting input: drop");
+    check(rule(Field::Skuid), WEB, "prerouting input: undecided");
+}
+
+/// `ct count` counts what has a connection or ports, and may drop anything else.
+#[test]
+fn what_has_no_connection_to_count_may_be_dropped() {
+    let counts = Part::Connections("ct count over 3".to_string());
+    let rules = || vec![at(Hook::Input, 0, vec![vec![counts.clone()]])];
+    let untracked = format!("{WEB} untracked");
+    check(rules(), WEB, "prerouting input: accept");
+    check(rules(), &untracked, "prerouting input: accept");
+    let gre = "protocol 47 192.0.2.7 > 198.51.100.1";
+    check(rules(), gre, "prerouting input: accept");
+    check(
+        rules(),
+        &format!("{gre} untracked"),
+        "prerouting input: undecided",
+    );
+}
+
 #[test]
 fn a_region_says_what_the_rules_ask_and_no_more() {
     let elements = Interval::new(0xc000_0200, 0xc000_02ff).unwrap();

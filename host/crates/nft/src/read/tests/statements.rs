@@ -186,7 +186,12 @@ fn what_is_no_part_of_the_packet() {
         [{"quota": {"val": 5, "val_unit": "mbytes", "inv": true, "used": 3, "used_unit": "bytes"}}]
             => chance<quota over 5 mbytes>
         [{"ct count": {"val": 5, "inv": true}}]
-            => chance<ct count over 5>
+            => connections<ct count over 5>
+        [{"ct count": {"val": 5, "within": 1}}]
+            => connections<ct count> Chance<{"ct count":{"val":5,"within":1}}>
+        [{"set": {"op": "add", "elem": $ip.saddr, "set": "@blocked",
+                  "stmt": [{"ct count": {"val": 3, "inv": true}}]}}]
+            => connections<add @blocked { ip saddr ct count over 3 }>
         [{"set": {"op": "add", "elem": $ip.saddr, "set": "@blocked"}}]
             => chance<add @blocked { ip saddr }>
         [{"set": {"op": "update", "elem": {"elem": {"val": $ip.saddr, "timeout": 5}},
