@@ -65,7 +65,9 @@ pub fn must_come(packet: &Packet, shot: &Shot) -> bool {
         return false;
     };
     let alone = shot.link_header().first().is_none_or(|it| it & 1 == 0);
-    let reachable = matches!(route(parts.family, parts.saddr), Route::Out(_));
+    // A group is not answered for, and nobody answers to one.
+    let reachable = matches!(route(parts.family, parts.saddr), Route::Out(_))
+        && route(parts.family, parts.daddr).is_reached();
     let plain = match packet.transport {
         Transport::Ports {
             protocol: PortProtocol::Udp,

@@ -87,6 +87,52 @@ const fn interface(
     }
 }
 
+/// A network that the routing tables lead nowhere on purpose.
+#[derive(Clone, Copy, Debug)]
+pub struct Barred {
+    /// What `ip route` calls that.
+    pub kind: &'static str,
+    /// What `fib … type` says of it (`RTN_*` in `linux/rtnetlink.h`).
+    pub code: u8,
+    /// The networks.
+    networks: [&'static str; 2],
+    /// Their first addresses.
+    first: [u128; 2],
+}
+
+impl Barred {
+    /// Its first address.
+    #[must_use]
+    pub const fn first(&self, family: Family) -> u128 {
+        match family {
+            Family::Ip => self.first[0],
+            Family::Ip6 => self.first[1],
+        }
+    }
+}
+
+/// Every such network: of 64 addresses of IPv4, and 2^64 of IPv6.
+pub const BARRED: [Barred; 3] = [
+    Barred {
+        kind: "blackhole",
+        code: 6,
+        networks: ["198.51.100.0/26", "2001:db8:51::/64"],
+        first: [0xc633_6400, 0x2001_0db8_0051_0000 << 64],
+    },
+    Barred {
+        kind: "unreachable",
+        code: 7,
+        networks: ["198.51.100.64/26", "2001:db8:51:1::/64"],
+        first: [0xc633_6440, 0x2001_0db8_0051_0001 << 64],
+    },
+    Barred {
+        kind: "prohibit",
+        code: 8,
+        networks: ["198.51.100.128/26", "2001:db8:51:2::/64"],
+        first: [0xc633_6480, 0x2001_0db8_0051_0002 << 64],
+    },
+];
+
 /// The networks whose every address is one of the machine's own.
 pub const LOCAL: [&str; 2] = ["10.0.0.0/18", "fd00::/114"];
 
@@ -285,6 +331,11 @@ fn links() -> String {
     lines += "address add 10.0.0.1/32 dev lo\naddress add fd00::1/128 dev lo\n";
     for network in LOCAL {
         lines += &format!("route add local {network} dev lo\n");
+    }
+    for Barred { kind, networks, .. } in BARRED {
+        for network in networks {
+            lines += &format!("route add {kind} {network}\n");
+        }
     }
     lines
 }

@@ -68,6 +68,8 @@ fn begin(
     sender: Sender<News>,
 ) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
+    // nft reads and lists an hour for this clock, and the kernel has it in UTC.
+    command.env("TZ", "UTC");
     command.args(["worker", &campaign.seed.to_string()]);
     command.args([worker, workers].map(|it| it.to_string()));
     command.arg(campaign.time.as_millis().to_string());

@@ -2,7 +2,7 @@
 
 use portreeve_model::address::Family;
 
-use crate::recipe::FRAGMENT_HEADER;
+use crate::recipe::{FRAGMENT_HEADER, OPTIONS_HEADERS};
 
 /// A packet of IP in its parts.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub struct Dissected<'a> {
     pub daddr: u128,
     /// The protocol above IP and its extension headers.
     pub protocol: u8,
+    /// The number of the extension header of IPv6 that comes first, other than of a fragment.
+    pub options: Option<u8>,
     /// The place of a fragment in its packet, in eight bytes, and whether more follow; none for a
     /// whole packet.
     pub fragment: Option<(u16, bool)>,
@@ -58,6 +60,7 @@ impl<'a> Dissected<'a> {
             saddr: address(12),
             daddr: address(16),
             protocol: header[9],
+            options: None,
             fragment: (fragment != (0, false)).then_some(fragment),
             transport: &bytes[20..],
         })
@@ -70,21 +73,29 @@ impl<'a> Dissected<'a> {
             address.copy_from_slice(&header[at..at + 16]);
             u128::from_be_bytes(address)
         };
-        let (protocol, fragment, from) = if header[6] == FRAGMENT_HEADER {
-            let extension = bytes.get(40..48)?;
+        let (mut protocol, mut from) = (header[6], 40);
+        let (mut options, mut fragment) = (None, None);
+        if OPTIONS_HEADERS.contains(&protocol) {
+            options = Some(protocol);
+            protocol = *bytes.get(from)?;
+            from += 8;
+        }
+        if protocol == FRAGMENT_HEADER {
+            let extension = bytes.get(from..from + 8)?;
             let place = u16::from_be_bytes([extension[2], extension[3]]);
-            (extension[0], Some((place >> 3, place & 1 == 1)), 48)
-        } else {
-            (header[6], None, 40)
-        };
+            protocol = extension[0];
+            fragment = Some((place >> 3, place & 1 == 1));
+            from += 8;
+        }
         Some(Self {
             family: Family::Ip6,
             bytes,
             saddr: address(8),
             daddr: address(24),
             protocol,
+            options,
             fragment,
-            transport: &bytes[from..],
+            transport: bytes.get(from..)?,
         })
     }
 }

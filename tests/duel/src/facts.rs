@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, SystemTime};
 
 use portreeve_model::address::Family;
 use portreeve_model::field::{
@@ -11,21 +12,25 @@ use portreeve_model::field::{
 };
 use portreeve_model::packet::{Addresses, CtState, Hook, Loaded, Packet, Transport};
 
-use crate::arena::{INTERFACES, Interface};
+use crate::arena::{BARRED, INTERFACES, Interface};
 use crate::conntrack::{Connection, Connections};
 use crate::device::Layer;
 use crate::dissect::Dissected;
+use crate::draw::values::groups;
+use crate::recipe::OPTIONS_HEADERS;
 use crate::shots::{Entry, Shot};
 
 /// `ARPHRD_ETHER` and `ARPHRD_NONE` in `linux/if_arp.h`.
 const ETHERNET: u128 = 1;
 const TUNNEL: u128 = 0xfffe;
 
-/// `RTN_UNICAST`, `RTN_LOCAL`, `RTN_ANYCAST` and `RTN_MULTICAST` in `linux/rtnetlink.h`.
+/// `RTN_*` in `linux/rtnetlink.h`.
 const UNICAST: u128 = 1;
 const LOCAL: u128 = 2;
+const BROADCAST: u128 = 3;
 const ANYCAST: u128 = 4;
 const MULTICAST: u128 = 5;
+const UNREACHABLE: u128 = 7;
 
 /// Where the machine's routing tables lead.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,10 +39,22 @@ pub enum Route {
     Here,
     /// Out by the interface at this position of [`INTERFACES`].
     Out(usize),
-    /// To a group.
-    Group,
+    /// To a group; whether this machine is in it.
+    Group(bool),
+    /// To everybody on the wire.
+    Everybody,
+    /// Nowhere, which the network at this position of [`BARRED`] says.
+    Barred(usize),
     /// Nowhere.
     Nowhere,
+}
+
+impl Route {
+    /// Whether somebody can be reached: this machine or another.
+    #[must_use]
+    pub const fn is_reached(self) -> bool {
+        matches!(self, Self::Here | Self::Out(_))
+    }
 }
 
 /// Where a packet to this address goes.
@@ -52,7 +69,9 @@ pub fn route(family: Family, address: u128) -> Route {
             0xc613_0000..=0xc613_ffff => Route::Out(1),
             0xcb00_7100..=0xcb00_71ff => Route::Out(2),
             0xc000_0200..=0xc000_02ff => Route::Out(3),
-            0xe000_0000..=0xefff_ffff => Route::Group,
+            0xc633_6400..=0xc633_64bf => Route::Barred((address >> 6 & 3) as usize),
+            0xe000_0000..=0xefff_ffff => Route::Group(address == groups(family)[0]),
+            0xffff_ffff => Route::Everybody,
             _ => Route::Nowhere,
         },
         Family::Ip6 => match address >> 80 {
@@ -62,7 +81,10 @@ pub fn route(family: Family, address: u128) -> Route {
             0x2001_0db8_0019 => Route::Out(1),
             0x2001_0db8_0203 => Route::Out(2),
             0x2001_0db8_0192 => Route::Out(3),
-            high if high >> 40 == 0xff => Route::Group,
+            0x2001_0db8_0051 if address >> 64 & 0xffff < 3 => {
+                Route::Barred((address >> 64 & 3) as usize)
+            }
+            high if high >> 40 == 0xff => Route::Group(address == groups(family)[0]),
             _ => Route::Nowhere,
         },
     }
@@ -176,6 +198,12 @@ fn network_header(packet: &mut Packet, parts: &Dissected<'_>) {
     if parts.family == Family::Ip6 {
         let fragment = parts.fragment.is_some();
         say(Field::Exthdr(44), fragment.into());
+        for number in OPTIONS_HEADERS {
+            say(
+                Field::Exthdr(number),
+                (parts.options == Some(number)).into(),
+            );
+        }
         say(Field::NextHeader(Family::Ip6), bytes[6].into());
     }
 }
@@ -286,7 +314,9 @@ fn comes_in(packet: &mut Packet, parts: &Dissected<'_>, by: &Interface, link_hea
     let back = route(parts.family, parts.saddr);
     let interface = match back {
         Route::Out(at) => Some(INTERFACES[at]),
-        Route::Here | Route::Group | Route::Nowhere => None,
+        Route::Here | Route::Group(_) | Route::Everybody | Route::Barred(_) | Route::Nowhere => {
+            None
+        }
     };
     let behind = interface.is_some_and(|it| it.index == by.index);
     let mut say = |iif: bool, result, value: u128| {
@@ -318,13 +348,15 @@ fn comes_in(packet: &mut Packet, parts: &Dissected<'_>, by: &Interface, link_hea
 fn destination_type(packet: &mut Packet, family: Family, daddr: u128) {
     let kind = match route(family, daddr) {
         // The first address of a network means any router in it (RFC 4291, 2.6.1).
-        Route::Here if family == Family::Ip6 && daddr.trailing_zeros() >= 14 => {
-            Loaded::Value(ANYCAST)
-        }
-        Route::Here => Loaded::Value(LOCAL),
-        Route::Out(_) => Loaded::Value(UNICAST),
-        Route::Group => Loaded::Value(MULTICAST),
-        Route::Nowhere => Loaded::Unknown,
+        Route::Here if family == Family::Ip6 && daddr.trailing_zeros() >= 14 => ANYCAST,
+        Route::Here => LOCAL,
+        Route::Out(_) => UNICAST,
+        Route::Group(_) => MULTICAST,
+        Route::Everybody => BROADCAST,
+        // Of IPv4, only the machine's own addresses are looked for.
+        Route::Barred(_) | Route::Nowhere if family == Family::Ip => UNICAST,
+        Route::Barred(at) => BARRED[at].code.into(),
+        Route::Nowhere => UNREACHABLE,
     };
     let fib = Fib {
         of: FibSource::Daddr,
@@ -333,7 +365,51 @@ fn destination_type(packet: &mut Packet, family: Family, daddr: u128) {
         oif: false,
         result: FibResult::Type,
     };
-    packet.facts.insert(Field::Fib(fib), kind);
+    packet.facts.insert(Field::Fib(fib), Loaded::Value(kind));
+}
+
+/// When packets were sent: between two seconds since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    first: u64,
+    last: u64,
+}
+
+/// How far behind the kernel's clock of seconds may be: it goes on with each tick.
+const TICK: Duration = Duration::from_millis(20);
+
+impl Clock {
+    /// From now on.
+    #[must_use]
+    pub fn start() -> Self {
+        let first = seconds(SystemTime::now() - TICK);
+        Self { first, last: first }
+    }
+
+    /// Until now.
+    pub fn stop(&mut self) {
+        self.last = seconds(SystemTime::now());
+    }
+
+    /// Tells the packet the hour and the day, where it is certain.
+    pub fn tell(self, packet: &mut Packet) {
+        let of = |second: fn(u64) -> u64| match second(self.first) {
+            one if one == second(self.last) => Loaded::Value(one.into()),
+            _ => Loaded::Unknown,
+        };
+        packet.facts.insert(Field::Hour, of(|it| it % DAY));
+        // 1970 began on a Thursday.
+        packet.facts.insert(Field::Day, of(|it| (it / DAY + 4) % 7));
+    }
+}
+
+/// Seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// The packet leaves by an interface that is not known.
@@ -370,7 +446,9 @@ pub fn goes_out(packet: &mut Packet, route: Route) {
             (name, index, group, kind)
         }
         // `ARPHRD_LOOPBACK`.
-        Route::Here | Route::Group | Route::Nowhere => ("lo", 1, 0, 772),
+        Route::Here | Route::Group(_) | Route::Everybody | Route::Barred(_) | Route::Nowhere => {
+            ("lo", 1, 0, 772)
+        }
     };
     packet.oifname = name.to_owned();
     let mut say = |field, value: u128| {

@@ -178,6 +178,7 @@ impl Judge<'_> {
         let Some(mut packet) = facts::packet(shot, connections) else {
             return;
         };
+        self.observed.clock.tell(&mut packet);
         let first = packet.hook;
         let at = (nth, shot);
         let Some((changes, certain)) = self.hook(at, &packet, Changes::default(), true) else {
@@ -200,15 +201,16 @@ impl Judge<'_> {
                 self.forward(at, packet, (changes, false), None);
             }
             // Fragments of IPv4 wait for the others first.
-            Some(Route::Here) if facts::is_fragment(&packet) => {}
-            Some(Route::Here) => {
+            Some(Route::Here | Route::Everybody | Route::Group(true))
+                if facts::is_fragment(&packet) => {}
+            Some(Route::Here | Route::Everybody | Route::Group(true)) => {
                 packet.hook = Hook::Input;
                 self.hook(at, &packet, changes, certain);
             }
             // What the link layer addressed to others as well is not forwarded.
             Some(Route::Out(_)) if packet.facts.get(&Field::Pkttype) != Some(&TO_HOST) => {}
             Some(Route::Out(_)) => self.forward(at, packet, (changes, certain), way),
-            Some(Route::Group | Route::Nowhere) => {}
+            Some(Route::Group(false) | Route::Barred(_) | Route::Nowhere) => {}
         }
     }
 

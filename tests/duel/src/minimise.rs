@@ -8,32 +8,45 @@ use crate::round::Ring;
 use crate::shots::Salvo;
 
 /// How long it goes on.
-const TIME: Duration = Duration::from_secs(10);
+const TIME: Duration = Duration::from_secs(20);
 
-/// Takes away packets, tables, chains, rules and sets as long as a difference remains.
+/// Takes away packets, tables, chains, rules, pieces of rules, sets and their elements as long as a
+/// difference remains.
 pub fn minimise(ring: &mut Ring, mut rules: Ruleset, mut salvo: Salvo) -> (Ruleset, Salvo) {
     let start = Instant::now();
+    let mut differs =
+        |rules: &Ruleset, salvo: &Salvo| start.elapsed() < TIME && differs(ring, rules, salvo);
     loop {
         let before = size(&rules, &salvo);
         fewer(&mut salvo.shots.len(), |from, count| {
             let mut less = salvo.clone();
             less.shots.drain(from..from + count);
-            let still = differs(ring, &rules, &less);
+            let still = differs(&rules, &less);
             if still {
                 salvo = less;
             }
             still
         });
-        while let Some(less) = smaller(&rules)
-            .into_iter()
-            .find(|it| start.elapsed() < TIME && differs(ring, it, &salvo))
-        {
+        while let Some(less) = smaller(&rules).into_iter().find(|it| differs(it, &salvo)) {
             rules = less;
+        }
+        for (table, set) in large(&rules) {
+            let mut length = rules.tables[table].sets[set].elements.len();
+            fewer(&mut length, |from, count| {
+                let mut less = rules.clone();
+                let elements = &mut less.tables[table].sets[set].elements;
+                elements.drain(from..from + count);
+                let still = differs(&less, &salvo);
+                if still {
+                    rules = less;
+                }
+                still
+            });
         }
         fewer(&mut salvo.before.len(), |from, count| {
             let mut less = salvo.clone();
             less.before.drain(from..from + count);
-            let still = differs(ring, &rules, &less);
+            let still = differs(&rules, &less);
             if still {
                 salvo = less;
             }
@@ -62,6 +75,14 @@ fn fewer(length: &mut usize, mut take: impl FnMut(usize, usize) -> bool) {
     }
 }
 
+/// The sets with more elements than one, by table and position.
+fn large(rules: &Ruleset) -> Vec<(usize, usize)> {
+    let tables = rules.tables.iter().enumerate();
+    let sets = tables.flat_map(|(table, it)| it.sets.iter().enumerate().map(move |it| (table, it)));
+    let large = sets.filter(|(_, (_, set))| set.elements.len() > 1);
+    large.map(|(table, (set, _))| (table, set)).collect()
+}
+
 fn size(rules: &Ruleset, salvo: &Salvo) -> (usize, usize, usize) {
     (rules.text().len(), salvo.shots.len(), salvo.before.len())
 }
@@ -70,7 +91,7 @@ fn differs(ring: &mut Ring, rules: &Ruleset, salvo: &Salvo) -> bool {
     let round = ring.round(&rules.text(), salvo);
     round.is_ok_and(|judgement| {
         let listed = |it: &Difference| matches!(it, Difference::Listing(_));
-        !judgement.differences.is_empty() && !judgement.differences.iter().all(listed)
+        !judgement.differences.iter().all(listed)
     })
 }
 
@@ -94,6 +115,12 @@ fn smaller(rules: &Ruleset) -> Vec<Ruleset> {
             }
             for rule in 0..count {
                 without(&mut |less| drop(less.tables[at].chains[chain].rules.remove(rule)));
+                let parts = rules.tables[at].chains[chain].rules[rule].parts.len();
+                for part in 0..if parts > 1 { parts } else { 0 } {
+                    without(&mut |less| {
+                        less.tables[at].chains[chain].rules[rule].parts.remove(part);
+                    });
+                }
             }
         }
         // The names of the others stay.

@@ -15,6 +15,7 @@ use portreeve_model::tables::{
     TableFamily,
 };
 
+use crate::facts::Clock;
 use crate::nftables::Nftables;
 
 /// The name of the table.
@@ -229,19 +230,22 @@ pub struct Observed {
     answers: Vec<(Number, String)>,
     /// How much could not be noted since there is the table.
     pub lost: u64,
+    /// When it was.
+    pub clock: Clock,
 }
 
 impl Observed {
-    /// What the table has noted.
+    /// What the table has noted of packets that were sent then.
     ///
     /// # Errors
     /// When nft cannot list it.
-    pub fn read(nft: &mut Nftables) -> io::Result<Self> {
+    pub fn read(nft: &mut Nftables, clock: Clock) -> io::Result<Self> {
         let listing = nft.text(&format!("list table inet {TABLE}"))?;
         let mut observed = Self {
             passed: vec![0; 1 << 16],
             answers: Vec::new(),
             lost: lost(&listing),
+            clock,
         };
         for (name, elements) in sets(&listing) {
             if let Some((hook, ..)) = PASSED.iter().find(|(_, set, _)| *set == name) {

@@ -24,6 +24,8 @@ pub struct Recipe {
     pub traffic_class: u8,
     /// Protocol above IP.
     pub protocol: u8,
+    /// The number of an extension header of IPv6 that only fills.
+    pub extension: Option<u8>,
     /// Source port.
     pub sport: u16,
     /// Destination port.
@@ -91,7 +93,7 @@ impl Recipe {
     }
 
     fn ip6(&self, transport: &[u8]) -> Vec<u8> {
-        let (next, extension) = match self.damage {
+        let (mut next, mut extension) = match self.damage {
             Damage::Fragment(offset, more) => {
                 let place = (offset << 3 | u16::from(more)).to_be_bytes();
                 let id = u32::from(self.number.0).to_be_bytes();
@@ -100,6 +102,12 @@ impl Recipe {
             }
             Damage::None | Damage::Checksum | Damage::Truncated(_) => (self.protocol, Vec::new()),
         };
+        if let Some(number) = self.extension {
+            // The option `PadN` (RFC 8200, 4.2).
+            let filling = [next, 0, 1, 4, 0, 0, 0, 0];
+            extension.splice(0..0, filling);
+            next = number;
+        }
         let length = u16::try_from(extension.len() + transport.len()).unwrap_or(u16::MAX);
         let first = 6 << 28 | u32::from(self.traffic_class) << 20 | u32::from(self.number.0);
         let mut packet = first.to_be_bytes().to_vec();
@@ -176,6 +184,9 @@ impl Recipe {
 
 /// Next header: fragment (`NEXTHDR_FRAGMENT` in `net/ipv6.h`).
 pub const FRAGMENT_HEADER: u8 = 44;
+
+/// Next header: hop-by-hop options and destination options (`net/ipv6.h`).
+pub const OPTIONS_HEADERS: [u8; 2] = [0, 60];
 
 /// The checksum of a segment under its pseudo header (RFC 9293, 3.1; RFC 8200, 8.1).
 #[must_use]

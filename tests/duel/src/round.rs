@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::arena::Arena;
+use crate::facts::Clock;
 use crate::judge::{Judgement, judge};
 use crate::nftables::Nftables;
 use crate::observer::{self, Observed, forget};
@@ -72,9 +73,11 @@ impl Ring {
 
     fn play(&mut self, rules: &str, salvo: &Salvo) -> io::Result<(String, Observed)> {
         self.fire(&salvo.before)?;
-        self.nft.text(rules)?;
+        self.load(rules)?;
+        let mut clock = Clock::start();
         self.fire(&salvo.shots)?;
-        let observed = Observed::read(&mut self.nft)?;
+        clock.stop();
+        let observed = Observed::read(&mut self.nft, clock)?;
         self.nft.text(&forget())?;
         let listing = self.nft.json("list ruleset")?;
         self.nft.text(&deletion(rules))?;
@@ -82,6 +85,18 @@ impl Ring {
             self.arena.forget_connections()?;
         }
         Ok((listing, observed))
+    }
+
+    /// Loads tables, and then each line of further elements, which is a message of its own.
+    fn load(&mut self, rules: &str) -> io::Result<()> {
+        let (tables, elements) = match rules.find("\nadd element ") {
+            Some(end) => rules.split_at(end + 1),
+            None => (rules, ""),
+        };
+        self.nft.text(tables)?;
+        elements
+            .lines()
+            .try_for_each(|line| self.nft.text(line).map(drop))
     }
 
     fn fire(&self, shots: &[Shot]) -> io::Result<()> {

@@ -4,7 +4,7 @@ mod gunner;
 mod sketch;
 
 use self::gunner::Gunner;
-use self::sketch::sketch;
+use self::sketch::{Sketch, stray, ways};
 use crate::arena::{INTERFACES, Interface};
 use crate::device::Layer;
 use crate::draw::Ruleset;
@@ -74,13 +74,35 @@ pub struct Salvo {
     pub shots: Vec<Shot>,
 }
 
-/// `count` packets for `ruleset`.
+/// Packets for `ruleset`: one for each way through its rules and one beside each, and then more, so
+/// that they are at least `count`.
 #[must_use]
 pub fn salvo(random: &mut Random, ruleset: &Ruleset, count: usize) -> Salvo {
     let mut gunner = Gunner::default();
-    for _ in 0..count {
-        let sketch = sketch(random, ruleset);
+    let ways = ways(ruleset);
+    let mut sent = 0;
+    let mut add = |random: &mut Random, sketch: Sketch| {
         gunner.add(random, sketch);
+        sent += 1;
+        sent < count
+    };
+    for way in &ways {
+        let witness = way.packet(random, None);
+        add(random, witness);
+        let beside = random.up_to(way.conditions().max(1));
+        let neighbour = way.packet(random, Some(beside));
+        add(random, neighbour);
     }
-    gunner.finish()
+    loop {
+        let sketch = if ways.is_empty() || random.one_in(6) {
+            stray(random, ruleset)
+        } else {
+            let way = &ways[random.up_to(ways.len())];
+            let beside = random.up_to(way.conditions().max(1) * 3);
+            way.packet(random, Some(beside))
+        };
+        if !add(random, sketch) {
+            return gunner.finish();
+        }
+    }
 }

@@ -3,9 +3,10 @@
 use portreeve_model::address::Family;
 use portreeve_model::packet::Hook;
 
-use super::aim::Wishes;
-use super::keys::{Keys, keys};
+use super::aim::{Wish, Wishes};
+use super::keys::keys;
 use super::nat::translate;
+use super::sets::NamedSet;
 use super::theme::{Theme, header, icmp};
 use crate::observer::MARKS;
 use crate::random::Random;
@@ -19,8 +20,10 @@ pub struct Action {
     pub construct: &'static str,
     /// What a packet needs for it, if it asks anything.
     pub wishes: Option<Wishes>,
-    /// The chains that it can lead to.
-    pub leads_to: Vec<usize>,
+    /// The chains that it can lead to, and what leads a packet there.
+    pub leads_to: Vec<(usize, Wish)>,
+    /// What its table must have for it.
+    pub object: Option<NamedSet>,
 }
 
 impl Action {
@@ -31,6 +34,7 @@ impl Action {
             construct,
             wishes: None,
             leads_to: Vec::new(),
+            object: None,
         }
     }
 }
@@ -50,7 +54,7 @@ pub fn draw(random: &mut Random, theme: &Theme, targets: &[usize]) -> Action {
             let target = random.pick(targets);
             let (word, construct) = random.pick(&[("jump", "jump"), ("goto", "goto")]);
             Action {
-                leads_to: vec![target],
+                leads_to: vec![(target, Wish::new())],
                 ..Action::plain(format!("{word} c{target}"), construct)
             }
         }
@@ -119,24 +123,24 @@ fn reject(random: &mut Random, theme: &Theme) -> Action {
 }
 
 fn verdict_map(random: &mut Random, theme: &Theme, targets: &[usize]) -> Action {
-    let Keys { left, keys } = keys(random, theme);
+    let keys = keys(random, theme);
     let mut leads_to = Vec::new();
-    let elements: Vec<String> = keys
-        .iter()
-        .map(|(key, _)| {
-            let (verdict, target) = verdict(random, targets);
-            leads_to.extend(target);
-            format!("{key} : {verdict}")
-        })
-        .collect();
+    let mut verdicts = Vec::new();
+    for (_, wish) in &keys.keys {
+        let (verdict, target) = verdict(random, targets);
+        leads_to.extend(target.map(|target| (target, wish.clone())));
+        verdicts.push(verdict);
+    }
+    let map = keys.map(random, "verdict", &verdicts);
+    let construct = match map.object {
+        None => "verdict map",
+        Some(_) => "named verdict map",
+    };
     Action {
-        text: format!("{left} vmap {{ {} }}", elements.join(", ")),
-        construct: "verdict map",
-        wishes: Some(Wishes {
-            hits: keys.into_iter().map(|(_, wish)| wish).collect(),
-            near: Vec::new(),
-        }),
+        wishes: Some(keys.wishes()),
         leads_to,
+        object: map.object,
+        ..Action::plain(format!("{} vmap {}", keys.left, map.text), construct)
     }
 }
 
@@ -144,20 +148,22 @@ fn set_mark(random: &mut Random, theme: &Theme) -> Action {
     let value = random.pick(&[0, 1, 2, 0x10, 0x11, 0xff00, u32::MAX]);
     match random.up_to(4) {
         0 => {
-            let Keys { left, keys } = keys(random, theme);
-            let elements: Vec<String> = keys
+            let keys = keys(random, theme);
+            let marks = keys
+                .keys
                 .iter()
-                .map(|(key, _)| format!("{key} : {:#x}", random.pick(&MARKS)))
-                .collect();
+                .map(|_| format!("{:#x}", random.pick(&MARKS)));
+            let marks: Vec<String> = marks.collect();
+            let map = keys.map(random, "mark", &marks);
+            let construct = match map.object {
+                None => "map",
+                Some(_) => "named map",
+            };
+            let text = format!("meta mark set {} map {}", keys.left, map.text);
             Action {
-                wishes: Some(Wishes {
-                    hits: keys.into_iter().map(|(_, wish)| wish).collect(),
-                    near: Vec::new(),
-                }),
-                ..Action::plain(
-                    format!("meta mark set {left} map {{ {} }}", elements.join(", ")),
-                    "map",
-                )
+                wishes: Some(keys.wishes()),
+                object: map.object,
+                ..Action::plain(text, construct)
             }
         }
         1 => {

@@ -46,11 +46,16 @@ pub enum Aim {
     Direction,
     /// A fragment of a packet.
     Fragment,
+    /// An extension header of IPv6, by its number, or [`NO_EXTENSION`].
+    Extension,
     /// A destination behind this interface, so that the packet is forwarded.
     Oif,
     /// Whom the link layer addressed, as `meta pkttype` says it.
     Pkttype,
 }
+
+/// No extension header.
+pub const NO_EXTENSION: u128 = 0x100;
 
 /// Values for some fields.
 pub type Wish = Vec<(Aim, u128)>;

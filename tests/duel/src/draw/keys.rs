@@ -2,8 +2,9 @@
 
 use portreeve_model::packet::{CtState, Hook};
 
-use super::aim::{Aim, Wish};
+use super::aim::{Aim, Wish, Wishes};
 use super::matches::an_address;
+use super::sets::{NamedSet, address_type};
 use super::theme::{Theme, header};
 use super::values::{Span, address_span, number_span, port, spans};
 use crate::arena::{INTERFACES, Interface};
@@ -13,9 +14,53 @@ use crate::random::Random;
 pub(super) struct Keys {
     /// How the field is written.
     pub(super) left: String,
+    /// nft's type for it.
+    pub(super) kind: String,
     /// Each key, and what gives a packet that key.
     pub(super) keys: Vec<(String, Wish)>,
 }
+
+impl Keys {
+    /// Packets with one of them.
+    pub(super) fn wishes(&self) -> Wishes {
+        Wishes {
+            hits: self.keys.iter().map(|(_, wish)| wish.clone()).collect(),
+            near: Vec::new(),
+        }
+    }
+
+    /// A map with these keys, and the data of each: as an expression and, where it has a name, as
+    /// an object of the table. `data` is nft's type for the data.
+    pub(super) fn map(&self, random: &mut Random, data: &str, of: &[String]) -> Map {
+        let keys = self.keys.iter().zip(of);
+        let elements: Vec<String> = keys
+            .map(|((key, _), data)| format!("{key} : {data}"))
+            .collect();
+        if !random.one_in(3) {
+            return Map {
+                text: format!("{{ {} }}", elements.join(", ")),
+                object: None,
+            };
+        }
+        let name = format!("m{:x}", random.next());
+        let intervals = elements.iter().any(|it| it.contains(['-', '/']));
+        let flags = if intervals { " flags interval;" } else { "" };
+        let head = format!("type {} : {data};{flags}", self.kind);
+        Map {
+            text: format!("@{name}"),
+            object: Some(NamedSet::object(format!("map {name}"), head, elements)),
+        }
+    }
+}
+
+/// A map as a rule has it.
+pub(super) struct Map {
+    /// Its elements or its name.
+    pub(super) text: String,
+    /// Its declaration, if it has a name.
+    pub(super) object: Option<NamedSet>,
+}
+
 /// Random keys for a map that a rule with this theme looks into.
 pub(super) fn keys(random: &mut Random, theme: &Theme) -> Keys {
     let received = matches!(
@@ -47,6 +92,7 @@ fn addresses(random: &mut Random, theme: &Theme) -> Keys {
     };
     Keys {
         left: format!("{} saddr", header(family)),
+        kind: address_type(family).to_owned(),
         keys: spans.into_iter().map(key).collect(),
     }
 }
@@ -65,6 +111,7 @@ fn addresses_with_ports(random: &mut Random, theme: &Theme, (name, number): (&st
     };
     Keys {
         left: format!("{} saddr . {name} dport", header(family)),
+        kind: format!("{} . inet_service", address_type(family)),
         keys: spans.into_iter().map(key).collect(),
     }
 }
@@ -76,6 +123,7 @@ fn of_ports(random: &mut Random, (name, number): (&str, u128)) -> Keys {
     };
     Keys {
         left: format!("{name} dport"),
+        kind: "inet_service".to_owned(),
         keys: spans(random, 5, port).into_iter().map(key).collect(),
     }
 }
@@ -85,6 +133,7 @@ fn states(random: &mut Random) -> Keys {
     let key = |it: CtState| (it.keyword().to_owned(), vec![(Aim::State(it), 0)]);
     Keys {
         left: "ct state".to_owned(),
+        kind: "ct_state".to_owned(),
         keys: states.into_iter().map(key).collect(),
     }
 }
@@ -94,6 +143,7 @@ fn protocols(random: &mut Random) -> Keys {
     let key = |(name, number): (&str, u128)| (name.to_owned(), vec![(Aim::Protocol, number)]);
     Keys {
         left: "meta l4proto".to_owned(),
+        kind: "inet_proto".to_owned(),
         keys: some.into_iter().map(key).collect(),
     }
 }
@@ -105,6 +155,7 @@ fn interfaces(random: &mut Random) -> Keys {
     };
     Keys {
         left: "iifname".to_owned(),
+        kind: "ifname".to_owned(),
         keys: random.some_of(&INTERFACES).into_iter().map(key).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use portreeve_model::address::Family;
 use portreeve_model::packet::Hook;
 
-use super::aim::{Aim, Wishes};
+use super::aim::{Aim, NO_EXTENSION, Wishes};
 use super::concatenation::concatenation;
 use super::connection::connection;
 use super::numeric::{Numeric, plain};
@@ -35,6 +35,7 @@ pub fn draw(random: &mut Random, theme: &Theme) -> Match {
         (10..=14, _) => address(random, theme),
         (15, _) => hop_limit(random, theme),
         (16, _) if random.one_in(3) => fragment(random, theme),
+        (16, _) if random.one_in(4) => number(random, theme),
         (16, _) => class(random, theme),
         (17, _) => length(random, theme),
         (18..=20, _) => interface(random, &theme.place),
@@ -180,6 +181,7 @@ fn fragment(random: &mut Random, theme: &Theme) -> Match {
             ("ip frag-off & 0x1fff == 0", true),
             ("ip frag-off & 0x2000 != 0", false),
         ]),
+        Family::Ip6 if random.one_in(2) => return extension(random),
         Family::Ip6 => random.pick(&[("exthdr frag exists", false), ("exthdr frag missing", true)]),
     };
     let wish = |value| vec![(Aim::Family(family), 0), (Aim::Fragment, value)];
@@ -188,6 +190,40 @@ fn fragment(random: &mut Random, theme: &Theme) -> Match {
         construct: "fragment",
         wishes: Wishes::of(wish(1), wish(0)).negated(opposite),
     }
+}
+
+/// An extension header of IPv6.
+fn extension(random: &mut Random) -> Match {
+    let headers = [("hbh", 0_u8), ("dst", 60), ("rt", 43), ("mh", 135)];
+    let (name, number) = random.pick(&headers);
+    let (word, opposite) = random.pick(&[("exists", false), ("missing", true)]);
+    let family = (Aim::Family(Family::Ip6), 0);
+    let wish = |number: u128| vec![family, (Aim::Extension, number)];
+    Match {
+        text: format!("exthdr {name} {word}"),
+        construct: "extension header",
+        wishes: Wishes::of(wish(number.into()), wish(NO_EXTENSION)).negated(opposite),
+    }
+}
+
+/// What numbers the packet for its family, which is also how packets are told from each other here.
+fn number(random: &mut Random, theme: &Theme) -> Match {
+    let family = theme.family;
+    let (left, max) = match family {
+        Family::Ip => ("ip id", 0xffff),
+        Family::Ip6 => ("ip6 flowlabel", 0xf_ffff),
+    };
+    Numeric {
+        left: left.to_owned(),
+        construct: "ip id and flowlabel",
+        max,
+        pick: &|random| random.pick(&[1, 2, 100, 0x1fff, 0x2000, 0x7fff, 0x8000, 0xffff]),
+        write: &plain,
+        wish: &|_| vec![(Aim::Family(family), 0)],
+        // nft 1.0.6 lists a mask of the flow label wrongly.
+        masks: family == Family::Ip,
+    }
+    .draw(random)
 }
 
 fn length(random: &mut Random, theme: &Theme) -> Match {

@@ -22,7 +22,7 @@ use portreeve_model::address::Family;
 use portreeve_model::packet::Hook;
 
 use self::actions::Action;
-use self::aim::Wishes;
+use self::aim::{Wish, Wishes};
 use self::sets::NamedSet;
 use self::theme::{Place, Theme};
 use crate::random::Random;
@@ -61,12 +61,12 @@ pub struct Chain {
 /// A rule.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// What it says.
-    pub text: String,
+    /// What it says, piece by piece.
+    pub parts: Vec<String>,
     /// What it asks of a packet.
     pub wishes: Vec<Wishes>,
-    /// The chains that it can lead to.
-    pub leads_to: Vec<usize>,
+    /// The chains that it can lead to, and what leads a packet there.
+    pub leads_to: Vec<(usize, Wish)>,
     /// The constructs that it shows.
     pub constructs: Vec<&'static str>,
 }
@@ -85,13 +85,22 @@ const FAMILIES: [(&str, &[Family]); 4] = [
 const PRIORITIES: [i32; 12] = [-300, -250, -150, -101, -10, 0, 0, 0, 0, 10, 50, 300];
 
 /// What goes on or not by something that is no part of the packet.
-const CHANCES: [(&str, &str); 6] = [
+const CHANCES: [(&str, &str); 7] = [
     ("limit rate 10/second", "limit"),
     ("limit rate over 5/minute burst 3 packets", "limit"),
     ("limit rate 100 bytes/second", "limit"),
+    ("ct count over 3", "ct count"),
     ("quota over 500 bytes", "quota"),
     ("quota 300 bytes", "quota"),
     ("numgen random mod 2 0", "numgen"),
+];
+
+/// What tells somebody of a packet, and nothing else.
+const LOGS: [&str; 4] = [
+    "log",
+    "log prefix \"duel \" level debug",
+    "log prefix \"duel \" flags all",
+    "log group 7 snaplen 64",
 ];
 
 /// A random rule set.
@@ -145,7 +154,8 @@ fn table(random: &mut Random, index: usize) -> Table {
     let sets = (0..random.up_to(3)).map(|nth| sets::draw(random, families, nth));
     let mut sets: Vec<NamedSet> = sets.collect();
     if random.one_in(6) {
-        sets.push(sets::dynamic(random.pick(families)));
+        let make = random.pick(&[sets::dynamic, sets::dynamic, sets::counting]);
+        sets.push(make(random.pick(families)));
     }
     let mut table = Table {
         family,
@@ -183,14 +193,17 @@ fn fill(random: &mut Random, table: &mut Table) {
     let chains = &table.chains;
     let bases: Vec<bool> = chains.iter().map(|chain| chain.base.is_some()).collect();
     let mut end = chains.len();
-    let mut written = Vec::new();
+    let (mut written, mut objects) = (Vec::new(), Vec::new());
     for at in (0..chains.len()).rev() {
         let targets: Vec<usize> = (at + 1..end).filter(|other| !bases[*other]).collect();
         let most = if bases[at] { 10 } else { 5 };
         let place = chains[at].place;
-        let rules: Vec<Rule> = (0..random.up_to(most))
-            .map(|_| rule(random, &place, &targets, &table.sets))
-            .collect();
+        let mut rules = Vec::new();
+        for _ in 0..random.up_to(most) {
+            let (rule, object) = rule(random, &place, &targets, &table.sets);
+            rules.push(rule);
+            objects.extend(object);
+        }
         written.push(rules);
         // The first chain of a group is a base chain.
         let begins = bases[at] && !(at > 0 && bases[at - 1] && chains[at - 1].place == place);
@@ -201,26 +214,37 @@ fn fill(random: &mut Random, table: &mut Table) {
     for (chain, rules) in table.chains.iter_mut().zip(written.into_iter().rev()) {
         chain.rules = rules;
     }
+    table.sets.extend(objects);
 }
 
-fn rule(random: &mut Random, place: &Place, targets: &[usize], sets: &[NamedSet]) -> Rule {
+/// A random rule, and what its table must have for it.
+fn rule(
+    random: &mut Random,
+    place: &Place,
+    targets: &[usize],
+    sets: &[NamedSet],
+) -> (Rule, Option<NamedSet>) {
     let mut rule = Rule {
-        text: String::new(),
+        parts: Vec::new(),
         wishes: Vec::new(),
         leads_to: Vec::new(),
         constructs: Vec::new(),
     };
     let theme = Theme::draw(random, *place);
+    if random.one_in(60) {
+        return (alone(random, place), None);
+    }
     let number = random.pick(&[0, 1, 1, 1, 2, 2, 3]);
-    let mut text = String::new();
-    let mut say = |words: &str| {
-        text += words;
-        text.push(' ');
-    };
+    let mut parts = Vec::new();
+    let mut say = |words: &str| parts.push(words.to_owned());
     let mut after_join = false;
     for _ in 0..number {
         if random.one_in(8) {
             say("counter");
+        }
+        if random.one_in(60) {
+            say(random.pick(&LOGS));
+            rule.constructs.push("log");
         }
         if random.one_in(40) {
             let (chance, construct) = random.pick(&CHANCES);
@@ -249,16 +273,34 @@ fn rule(random: &mut Random, place: &Place, targets: &[usize], sets: &[NamedSet]
         construct,
         wishes,
         leads_to,
+        object,
     } = actions::draw(random, &theme, targets);
     say("counter");
     // nft 1.0.6 lists no kind of a reject after a match on the link layer.
     let hidden = rule.constructs.contains(&"ethernet") && action.starts_with("reject with");
     say(if hidden { "reject" } else { &action });
-    rule.text = text;
+    rule.parts = parts;
     rule.wishes.extend(wishes);
     rule.leads_to = leads_to;
     rule.constructs.push(construct);
-    rule
+    (rule, object)
+}
+
+/// A rule that asks for the kind of an interface and for nothing else: before an address nft leaves
+/// it out of what it lists, or refuses it.
+fn alone(random: &mut Random, place: &Place) -> Rule {
+    let asked = surroundings::hardware(random, place);
+    let (verdict, construct) = random.pick(&[
+        ("accept", "accept"),
+        ("drop", "drop"),
+        ("meta mark set 0x10", "set mark"),
+    ]);
+    Rule {
+        parts: [&asked.text, "counter", verdict].map(str::to_owned).into(),
+        wishes: vec![asked.wishes],
+        leads_to: Vec::new(),
+        constructs: vec![asked.construct, construct],
+    }
 }
 
 impl Ruleset {
@@ -269,7 +311,7 @@ impl Ruleset {
         for table in &self.tables {
             let _ = writeln!(text, "table {} {} {{", table.family, table.name);
             for set in &table.sets {
-                text += &set.text;
+                text += &set.declaration();
             }
             for (index, chain) in table.chains.iter().enumerate() {
                 let _ = writeln!(text, " chain c{index} {{");
@@ -277,11 +319,16 @@ impl Ruleset {
                     let _ = writeln!(text, "  {base}");
                 }
                 for rule in &chain.rules {
-                    let _ = writeln!(text, "  {}", rule.text);
+                    let _ = writeln!(text, "  {}", rule.parts.join(" "));
                 }
                 text += " }\n";
             }
             text += "}\n";
+        }
+        for table in &self.tables {
+            let name = format!("{} {}", table.family, table.name);
+            let additions = table.sets.iter().flat_map(|set| set.additions(&name));
+            additions.for_each(|line| text += &line);
         }
         text
     }

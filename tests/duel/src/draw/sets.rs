@@ -7,21 +7,63 @@ use portreeve_model::address::Family;
 use super::aim::{Aim, Wish, Wishes};
 use super::matches::Match;
 use super::theme::{Theme, header};
-use super::values::{Span, address_span, edges, local, number_span, port, source, spans};
+use super::values::{Span, address_span, edges, local, merged, number_span, port, source, spans};
 use crate::random::Random;
 
-/// A set of a table.
+/// A set, a map or another object of a table.
 #[derive(Clone, Debug)]
 pub struct NamedSet {
-    /// Its declaration.
-    pub text: String,
+    /// What it is and its name, as nft text.
+    name: String,
+    /// Its type and flags.
+    head: String,
+    /// Its elements, as nft text.
+    pub elements: Vec<String>,
     /// What is looked up in it, and its name.
     asks: Vec<Match>,
     /// The family of its addresses.
     family: Option<Family>,
 }
 
+/// Elements that are declared with their set, at most: all of a declaration is one message to the
+/// kernel, whose length a user namespace limits.
+const DECLARED_MAX: usize = 2_000;
+
+/// Elements of a large set.
+pub const LARGE: usize = 100_000;
+
+/// One set of addresses in so many is a large one.
+const LARGE_ONE_IN: usize = 3_000;
+
 impl NamedSet {
+    /// An object that only rules know that have it made: `name` says what it is as well.
+    pub(super) fn object(name: String, head: String, elements: Vec<String>) -> Self {
+        Self {
+            name,
+            head,
+            elements,
+            asks: Vec::new(),
+            family: None,
+        }
+    }
+
+    /// Its declaration.
+    #[must_use]
+    pub fn declaration(&self) -> String {
+        let mut text = format!(" {} {{ {}", self.name, self.head);
+        if let Some(first) = self.elements.chunks(DECLARED_MAX).next() {
+            let _ = write!(text, " elements = {{ {} }}", first.join(", "));
+        }
+        text + "\n }\n"
+    }
+
+    /// Commands that add the elements that are not declared, a line each, to its table.
+    pub fn additions(&self, table: &str) -> impl Iterator<Item = String> {
+        let name = self.name.rsplit(' ').next().unwrap_or_default();
+        let rest = self.elements.chunks(DECLARED_MAX).skip(1);
+        rest.map(move |some| format!("add element {table} {name} {{ {} }}\n", some.join(", ")))
+    }
+
     /// A match that asks for it, if a rule with this theme can.
     pub fn asked(&self, random: &mut Random, theme: &Theme) -> Option<Match> {
         if self.family.is_some_and(|family| family != theme.family) {
@@ -53,8 +95,14 @@ pub fn draw(random: &mut Random, families: &[Family], nth: usize) -> NamedSet {
 #[must_use]
 pub fn dynamic(family: Family) -> NamedSet {
     let (kind, of) = (address_type(family), header(family));
-    let puts = ["add", "update"].map(|word| Match {
-        text: format!("{word} @recent {{ {of} saddr }}"),
+    let puts = [
+        ("add", ""),
+        ("update", ""),
+        ("delete", ""),
+        ("update", " limit rate over 10/second burst 5 packets"),
+    ];
+    let puts = puts.map(|(word, also)| Match {
+        text: format!("{word} @recent {{ {of} saddr{also} }}"),
         construct: "dynamic set",
         wishes: Wishes::of(
             vec![(Aim::Family(family), 0)],
@@ -64,28 +112,44 @@ pub fn dynamic(family: Family) -> NamedSet {
     let mut found = asks("recent", &[(format!("{of} saddr"), Vec::new(), Vec::new())]);
     found.extend(puts);
     NamedSet {
-        text: format!(
-            " set recent {{ type {kind}; flags dynamic,timeout; size 32; timeout 1h;\n }}\n"
-        ),
+        name: "set recent".to_owned(),
+        head: format!("type {kind}; flags dynamic,timeout; size 32; timeout 1h;"),
+        elements: Vec::new(),
+        asks: found,
+        family: Some(family),
+    }
+}
+
+/// A set in which packets have the connections of their source counted.
+#[must_use]
+pub fn counting(family: Family) -> NamedSet {
+    let (kind, of) = (address_type(family), header(family));
+    let seen = vec![vec![(Aim::Family(family), 0)]];
+    let add = Match {
+        text: format!("add @conns {{ {of} saddr ct count over 3 }}"),
+        construct: "ct count",
+        wishes: Wishes {
+            hits: seen.clone(),
+            near: seen,
+        },
+    };
+    let mut found = asks("conns", &[(format!("{of} saddr"), Vec::new(), Vec::new())]);
+    found.push(add);
+    NamedSet {
+        name: "set conns".to_owned(),
+        head: format!("type {kind}; flags dynamic; size 64;"),
+        elements: Vec::new(),
         asks: found,
         family: Some(family),
     }
 }
 
 /// nft's type for the addresses of a family.
-fn address_type(family: Family) -> &'static str {
+pub(super) const fn address_type(family: Family) -> &'static str {
     match family {
         Family::Ip => "ipv4_addr",
         Family::Ip6 => "ipv6_addr",
     }
-}
-
-fn declaration(name: &str, what: &str, elements: &[String]) -> String {
-    let mut text = format!(" set {name} {{ type {what};");
-    if !elements.is_empty() {
-        let _ = write!(text, " elements = {{ {} }}", elements.join(", "));
-    }
-    text + "\n }\n"
 }
 
 fn asks(name: &str, lefts: &[(String, Vec<Wish>, Vec<Wish>)]) -> Vec<Match> {
@@ -106,23 +170,19 @@ fn asks(name: &str, lefts: &[(String, Vec<Wish>, Vec<Wish>)]) -> Vec<Match> {
 
 fn addresses(random: &mut Random, family: Family, name: &str) -> NamedSet {
     let interval = random.one_in(2);
-    let most = if random.one_in(300) {
-        100_000
-    } else {
-        random.pick(&[1, 5, 40])
-    };
     let pick = |random: &mut Random| {
-        if most > 1000 {
-            // Many that are nowhere near each other.
-            let mask = u128::MAX >> (128 - if family == Family::Ip { 31 } else { 64 });
-            source(random, family) ^ (u128::from(random.next()) & mask)
-        } else if random.one_in(2) {
+        if random.one_in(2) {
             local(random, family)
         } else {
             source(random, family)
         }
     };
-    let mut spans = spans(random, most, pick);
+    let most = random.pick(&[1, 5, 40]);
+    let mut spans = if random.one_in(LARGE_ONE_IN) {
+        large(random, family)
+    } else {
+        spans(random, most, pick)
+    };
     if !interval {
         spans.iter_mut().for_each(|span| span.1 = span.0);
     }
@@ -138,10 +198,29 @@ fn addresses(random: &mut Random, family: Family, name: &str) -> NamedSet {
             (format!("{} {word}", header(family)), hits, near)
         });
     NamedSet {
-        text: declaration(name, &format!("{kind};{flags}"), &elements),
+        name: format!("set {name}"),
+        head: format!("type {kind};{flags}"),
+        elements,
         asks: asks(name, &lefts),
         family: Some(family),
     }
+}
+
+/// [`LARGE`] spans of a few addresses, all over the place.
+fn large(random: &mut Random, family: Family) -> Vec<Span> {
+    let bits = match family {
+        Family::Ip => 31,
+        Family::Ip6 => 64,
+    };
+    let mask = u128::MAX >> (128 - bits);
+    // Some are merged.
+    let many = (0..LARGE + LARGE / 50).map(|_| {
+        let first = source(random, family) ^ (u128::from(random.next()) & mask);
+        (first, first | random.pick(&[0, 1, 3, 6]))
+    });
+    let mut spans = merged(many.collect());
+    spans.truncate(LARGE);
+    spans
 }
 
 fn ports(random: &mut Random, name: &str) -> NamedSet {
@@ -164,7 +243,9 @@ fn ports(random: &mut Random, name: &str) -> NamedSet {
         (left.to_owned(), hits, near)
     });
     NamedSet {
-        text: declaration(name, &format!("inet_service;{flags}"), &elements),
+        name: format!("set {name}"),
+        head: format!("type inet_service;{flags}"),
+        elements,
         asks: asks(name, &lefts),
         family: None,
     }
@@ -195,7 +276,9 @@ fn pairs(random: &mut Random, family: Family, name: &str) -> NamedSet {
     let flags = if interval { " flags interval;" } else { "" };
     let left = format!("{} saddr . tcp dport", header(family));
     NamedSet {
-        text: declaration(name, &format!("{kind}{flags}"), &elements),
+        name: format!("set {name}"),
+        head: format!("type {kind}{flags}"),
+        elements,
         asks: asks(name, &[(left, hits, near)]),
         family: Some(family),
     }

@@ -7,21 +7,17 @@ use super::aim::{Aim, Wishes};
 use super::matches::Match;
 use super::numeric::{Numeric, plain};
 use super::theme::{Place, Theme};
-use super::values::{local, remote};
-use crate::arena::{HARDWARE_ADDRESS, INTERFACES, SENDER_ADDRESS};
+use super::values::{groups, local, remote};
+use crate::arena::{BARRED, HARDWARE_ADDRESS, INTERFACES, SENDER_ADDRESS};
+use crate::device::Layer;
 use crate::observer::MARKS;
 use crate::random::Random;
 
 /// The interface by index, by name, by part of the name, or by group.
 pub(super) fn interface(random: &mut Random, place: &Place) -> Match {
-    let comes_in = matches!(place.hook, Hook::Prerouting | Hook::Input | Hook::Forward);
-    let goes_out = matches!(place.hook, Hook::Forward | Hook::Output | Hook::Postrouting);
-    let incoming = comes_in && (!goes_out || random.one_in(2));
-    let (way, aim) = if incoming {
-        ("iif", Aim::Interface)
-    } else {
-        ("oif", Aim::Oif)
-    };
+    let (way, aim) = way(random, place);
+    let incoming = aim == Aim::Interface;
+    let goes_out = place.hook == Hook::Forward;
     if incoming && random.one_in(6) {
         return pkttype(random);
     }
@@ -30,6 +26,9 @@ pub(super) fn interface(random: &mut Random, place: &Place) -> Match {
     }
     if random.one_in(12) {
         return socket(random);
+    }
+    if random.one_in(12) {
+        return clock(random);
     }
     let one = random.pick(&INTERFACES);
     let other = random.pick(&INTERFACES);
@@ -77,6 +76,20 @@ pub(super) fn interface(random: &mut Random, place: &Place) -> Match {
     }
 }
 
+/// The interface that a packet comes in by there, or the one it goes out by.
+fn way(random: &mut Random, place: &Place) -> (&'static str, Aim) {
+    let incoming = match place.hook {
+        Hook::Prerouting | Hook::Input => true,
+        Hook::Forward => random.one_in(2),
+        Hook::Output | Hook::Postrouting => false,
+    };
+    if incoming {
+        ("iif", Aim::Interface)
+    } else {
+        ("oif", Aim::Oif)
+    }
+}
+
 /// Who sends it: a packet that was received has no socket.
 fn socket(random: &mut Random) -> Match {
     let left = random.pick(&["meta skuid", "meta skgid"]);
@@ -93,6 +106,73 @@ fn socket(random: &mut Random) -> Match {
         text: format!("{left} {right}"),
         construct: "socket",
         wishes: Wishes::default(),
+    }
+}
+
+/// The hour or the day.
+fn clock(random: &mut Random) -> Match {
+    let not = random.pick(&["", "", "!= "]);
+    let mut hour = || format!("\"{:02}:{:02}\"", random.up_to(24), random.up_to(60));
+    let (one, other) = (hour(), hour());
+    let (first, last) = if one < other {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let text = match random.up_to(5) {
+        0 if first < last => format!("meta hour {not}{first}-{last}"),
+        0 | 1 => format!("meta hour < {last}"),
+        2 => format!("meta hour >= {first}"),
+        3 => format!("meta day {not}{}", random.pick(&DAYS)),
+        _ => format!("meta day {not}{{ {} }}", random.some_of(&DAYS).join(", ")),
+    };
+    Match {
+        text,
+        construct: "hour and day",
+        wishes: Wishes::default(),
+    }
+}
+
+const DAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
+
+/// What kind of an interface it is, and whether IPsec brought the packet.
+pub(super) fn hardware(random: &mut Random, place: &Place) -> Match {
+    let (way, aim) = way(random, place);
+    if way == "iif" && random.one_in(4) {
+        let word = random.pick(&["exists", "missing"]);
+        return Match {
+            text: format!("meta ipsec {word}"),
+            construct: "ipsec",
+            wishes: Wishes::default(),
+        };
+    }
+    let (word, kind) = random.pick(&[("ether", Layer::Link), ("65534", Layer::Network)]);
+    let of = |layer: Layer| {
+        let all = INTERFACES.iter().filter(move |it| it.layer == layer);
+        all.map(|it| vec![(aim, u128::from(it.index))]).collect()
+    };
+    let other = match kind {
+        Layer::Link => Layer::Network,
+        Layer::Network => Layer::Link,
+    };
+    let negated = random.one_in(3);
+    let not = if negated { "!= " } else { "" };
+    Match {
+        text: format!("meta {way}type {not}{word}"),
+        construct: "interface type",
+        wishes: Wishes {
+            hits: of(kind),
+            near: of(other),
+        }
+        .negated(negated),
     }
 }
 
@@ -146,8 +226,6 @@ pub(super) fn fib(random: &mut Random, theme: &Theme) -> Match {
     let negated = random.one_in(4);
     let not = if negated { "!= " } else { "" };
     let family = theme.family;
-    let here = vec![(Aim::Daddr(family), local(random, family))];
-    let away = vec![(Aim::Daddr(family), remote(random, family))];
     let place = theme.place;
     let received = matches!(place.hook, Hook::Prerouting | Hook::Input | Hook::Forward);
     let (text, wishes) = match random.up_to(3) {
@@ -176,10 +254,18 @@ pub(super) fn fib(random: &mut Random, theme: &Theme) -> Match {
             )
         }
         _ => {
-            let kind = random.pick(&["local", "unicast", "multicast", "broadcast"]);
+            let (kind, aim) = random.pick(&TYPES);
+            let (_, other) = random.pick(&TYPES);
+            let asked = if random.one_in(3) {
+                format!("{{ {kind}, anycast }}")
+            } else {
+                kind.to_owned()
+            };
+            let wish =
+                |random: &mut Random, aim| vec![(Aim::Daddr(family), of_type(random, family, aim))];
             (
-                format!("fib daddr type {not}{kind}"),
-                Wishes::of(here, away),
+                format!("fib daddr type {not}{asked}"),
+                Wishes::of(wish(random, aim), wish(random, other)),
             )
         }
     };
@@ -187,5 +273,37 @@ pub(super) fn fib(random: &mut Random, theme: &Theme) -> Match {
         text,
         construct: "fib",
         wishes: wishes.negated(negated),
+    }
+}
+
+/// What the routing tables can say of a destination.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Destination {
+    Here,
+    Away,
+    Group,
+    Everybody,
+    /// One of the networks that [`BARRED`] says.
+    Barred(usize),
+}
+
+const TYPES: [(&str, Destination); 8] = [
+    ("local", Destination::Here),
+    ("local", Destination::Here),
+    ("unicast", Destination::Away),
+    ("multicast", Destination::Group),
+    ("broadcast", Destination::Everybody),
+    ("blackhole", Destination::Barred(0)),
+    ("unreachable", Destination::Barred(1)),
+    ("prohibit", Destination::Barred(2)),
+];
+
+fn of_type(random: &mut Random, family: Family, destination: Destination) -> u128 {
+    match (destination, family) {
+        (Destination::Here, _) => local(random, family),
+        (Destination::Away, _) | (Destination::Everybody, Family::Ip6) => remote(random, family),
+        (Destination::Group, _) => random.pick(&groups(family)),
+        (Destination::Everybody, Family::Ip) => 0xffff_ffff,
+        (Destination::Barred(at), _) => BARRED[at].first(family) | u128::from(random.next() & 0xf),
     }
 }

@@ -107,6 +107,19 @@ pub fn remote(random: &mut Random, family: Family) -> u128 {
     }
 }
 
+/// Addresses of groups: all machines, which each is in, and others that this one is not in.
+#[must_use]
+pub const fn groups(family: Family) -> [u128; 3] {
+    match family {
+        Family::Ip => [0xe000_0001, 0xe000_00fb, 0xef01_0203],
+        Family::Ip6 => [
+            0xff02 << 112 | 1,
+            0xff02 << 112 | 0xfb,
+            0xff0e << 112 | 0x1234,
+        ],
+    }
+}
+
 /// A sender's address.
 pub fn source(random: &mut Random, family: Family) -> u128 {
     match random.up_to(8) {

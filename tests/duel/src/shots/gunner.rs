@@ -12,7 +12,7 @@ use crate::arena::{HARDWARE_ADDRESS, INTERFACES, SENDER_ADDRESS};
 use crate::conntrack::{ECHO, Ends, turned};
 use crate::device::Layer;
 use crate::draw::values::remote;
-use crate::facts::{Route, route};
+use crate::facts::route;
 use crate::observer::{MARKING_HOP_LIMIT, Number};
 use crate::random::Random;
 use crate::recipe::{Damage, Recipe};
@@ -56,9 +56,9 @@ impl Gunner {
         let reply = sketch.reply;
         let recipe = &mut sketch.recipe;
         // Whoever is called first must be there.
-        if reply && route(recipe.family, recipe.saddr) == Route::Nowhere {
+        if reply && !route(recipe.family, recipe.saddr).is_reached() {
             recipe.saddr = remote(random, recipe.family) | 1;
-        } else if !reply && route(recipe.family, recipe.daddr) == Route::Nowhere {
+        } else if !reply && !route(recipe.family, recipe.daddr).is_reached() {
             recipe.daddr = remote(random, recipe.family);
         }
         let [request, answer] = match recipe.family {

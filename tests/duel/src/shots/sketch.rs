@@ -6,13 +6,14 @@ use portreeve_model::packet::{CtState, Hook};
 
 use super::Entry;
 use crate::arena::INTERFACES;
-use crate::draw::aim::{Aim, Wish};
+use crate::draw::aim::{Aim, NO_EXTENSION, Wish};
+use crate::draw::theme::Place;
 use crate::draw::values::{local, port, remote, source};
-use crate::draw::{Ruleset, Table};
+use crate::draw::{Chain, Rule, Ruleset, Table};
 use crate::facts::{Route, route};
 use crate::observer::{MARKS, Number};
 use crate::random::Random;
-use crate::recipe::{Damage, Recipe};
+use crate::recipe::{Damage, OPTIONS_HEADERS, Recipe};
 
 /// What is wanted of a packet.
 #[derive(Clone, Debug)]
@@ -31,53 +32,96 @@ pub(super) struct Sketch {
     pub(super) pkttype: u8,
 }
 
-/// A packet that is aimed at a rule.
-pub(super) fn sketch(random: &mut Random, ruleset: &Ruleset) -> Sketch {
-    let table = &ruleset.tables[random.up_to(ruleset.tables.len())];
-    let bases: Vec<usize> = (0..table.chains.len())
-        .filter(|at| table.chains[*at].base.is_some())
-        .collect();
-    let base = random.pick(&bases);
-    let place = table.chains[base].place;
-    let family = random.pick(place.families);
-    let mut sketch = any(random, family, place.hook);
-    if random.one_in(6) {
-        return sketch;
-    }
-    let mut wishes = Vec::new();
-    path(random, table, base, &mut wishes);
-    // What the first rules of the path ask comes last, for without it the rest is not reached.
-    for wish in wishes.iter().rev() {
-        for (aim, value) in wish {
-            sketch.give(random, *aim, *value, place.hook);
-        }
-    }
-    sketch
+/// A way into a rule set: the rules of a base chain that lead to other chains, one after the other,
+/// and the rule that it ends at.
+#[derive(Clone, Debug)]
+pub(super) struct Way<'a> {
+    place: Place,
+    /// Each rule, with what leads a packet from it to the chain of the next.
+    rules: Vec<(&'a Rule, Option<&'a Wish>)>,
 }
 
-/// Wishes for a way through a chain, down to some rule.
-fn path(random: &mut Random, table: &Table, at: usize, wishes: &mut Vec<Wish>) {
-    let chain = &table.chains[at];
-    if chain.rules.is_empty() {
-        return;
-    }
-    let rule = &chain.rules[random.up_to(chain.rules.len())];
-    // One of them just beside, every third time.
-    let beside = random.up_to(rule.wishes.len().max(1) * 3);
-    for (nth, asked) in rule.wishes.iter().enumerate() {
-        let choice = if nth == beside {
-            &asked.near
-        } else {
-            &asked.hits
-        };
-        if !choice.is_empty() {
-            wishes.push(random.pick(choice));
+/// Ways of a rule set at most; the first ones.
+const WAYS_MAX: usize = 1_000;
+
+/// Every way into the rule set: one for each rule and each sequence of rules that leads to it.
+pub(super) fn ways(ruleset: &Ruleset) -> Vec<Way<'_>> {
+    let mut ways = Vec::new();
+    for table in &ruleset.tables {
+        for chain in table.chains.iter().filter(|it| it.base.is_some()) {
+            follow(table, chain, &mut Vec::new(), &mut ways);
         }
     }
-    if let [_, ..] = rule.leads_to.as_slice() {
-        let next = random.pick(&rule.leads_to);
-        path(random, table, next, wishes);
+    ways
+}
+
+/// The ways that go on in this chain after `before`.
+fn follow<'a>(
+    table: &'a Table,
+    chain: &'a Chain,
+    before: &mut Vec<(&'a Rule, Option<&'a Wish>)>,
+    ways: &mut Vec<Way<'a>>,
+) {
+    for rule in &chain.rules {
+        if ways.len() >= WAYS_MAX {
+            return;
+        }
+        let last = (rule, None);
+        ways.push(Way {
+            place: chain.place,
+            rules: before.iter().copied().chain([last]).collect(),
+        });
+        for (target, wish) in &rule.leads_to {
+            before.push((rule, Some(wish)));
+            follow(table, &table.chains[*target], before, ways);
+            before.pop();
+        }
     }
+}
+
+impl Way<'_> {
+    /// How many things its rules ask of a packet.
+    pub(super) fn conditions(&self) -> usize {
+        self.rules.iter().map(|(rule, _)| rule.wishes.len()).sum()
+    }
+
+    /// A packet that goes this way, as far as what its rules ask is known; or just beside, where
+    /// one of the conditions does not hold.
+    pub(super) fn packet(&self, random: &mut Random, beside: Option<usize>) -> Sketch {
+        let family = random.pick(self.place.families);
+        let mut sketch = any(random, family, self.place.hook);
+        let mut wishes: Vec<Wish> = Vec::new();
+        let mut nth = 0;
+        for (rule, leads_on) in &self.rules {
+            for asked in &rule.wishes {
+                let choice = if beside == Some(nth) {
+                    &asked.near
+                } else {
+                    &asked.hits
+                };
+                if !choice.is_empty() {
+                    wishes.push(random.pick(choice));
+                }
+                nth += 1;
+            }
+            wishes.extend(leads_on.cloned());
+        }
+        // What the first rules ask comes last, for without it the others are not reached.
+        for (aim, value) in wishes.iter().rev().flatten() {
+            sketch.give(random, *aim, *value, self.place.hook);
+        }
+        sketch
+    }
+}
+
+/// A packet that is aimed at nothing.
+pub(super) fn stray(random: &mut Random, ruleset: &Ruleset) -> Sketch {
+    let table = &ruleset.tables[random.up_to(ruleset.tables.len())];
+    let bases = table.chains.iter().filter(|it| it.base.is_some());
+    let places: Vec<Place> = bases.map(|it| it.place).collect();
+    let place = random.pick(&places);
+    let family = random.pick(place.families);
+    any(random, family, place.hook)
 }
 
 /// Any packet that passes `hook`.
@@ -115,6 +159,8 @@ fn any(random: &mut Random, family: Family, hook: Hook) -> Sketch {
                 (1 | 58, Family::Ip6) => PROTOCOL_ICMPV6,
                 (other, _) => other,
             },
+            extension: (family == Family::Ip6 && random.one_in(20))
+                .then(|| random.pick(&OPTIONS_HEADERS)),
             sport: port(random) as u16,
             dport: port(random) as u16,
             tcp_flags: random.pick(&[2, 0x10, 0x12, 0x18, 4, 0x11, 0x42, 0, 0xff]),
@@ -187,6 +233,11 @@ impl Sketch {
                 recipe.damage = Damage::Fragment(random.pick(&[0, 1, 185]), random.one_in(2));
             }
             Aim::Fragment => recipe.damage = Damage::None,
+            Aim::Extension => {
+                let number = u8::try_from(value).unwrap_or_default();
+                let of_options = value != NO_EXTENSION && OPTIONS_HEADERS.contains(&number);
+                recipe.extension = of_options.then_some(number);
+            }
             Aim::Oif => {
                 let at = (value as usize).saturating_sub(2) % INTERFACES.len();
                 let nets = [0xc612_0000, 0xc613_0000, 0xcb00_7100, 0xc000_0200];
@@ -213,6 +264,7 @@ impl Sketch {
             self.recipe.family = family;
             self.recipe.saddr = recipe.saddr;
             self.recipe.daddr = recipe.daddr;
+            self.recipe.extension = recipe.extension;
             self.recipe.protocol = match (self.recipe.protocol, family) {
                 (PROTOCOL_ICMPV6, Family::Ip) => PROTOCOL_ICMP,
                 (PROTOCOL_ICMP, Family::Ip6) => PROTOCOL_ICMPV6,
@@ -230,8 +282,12 @@ pub(super) fn tame(random: &mut Random, sketch: &mut Sketch) {
     if of_group || !is_ordinary(recipe.family, recipe.saddr) || recipe.saddr == recipe.daddr {
         recipe.saddr = remote(random, recipe.family) | 1;
     }
-    let lost = sketch.entry == Entry::Sent && route(recipe.family, recipe.daddr) == Route::Nowhere;
-    if lost || !is_ordinary(recipe.family, recipe.daddr) {
+    let way = route(recipe.family, recipe.daddr);
+    // What is a part of a connection has somebody who answers.
+    let alone = sketch.entry == Entry::Sent
+        || matches!(sketch.state, Some(CtState::Established | CtState::Related));
+    let special = matches!(way, Route::Group(_) | Route::Everybody);
+    if alone && !way.is_reached() || !special && !is_ordinary(recipe.family, recipe.daddr) {
         recipe.daddr = remote(random, recipe.family);
     }
     // Extension headers of IPv6, or none at all, are no transport protocols.
