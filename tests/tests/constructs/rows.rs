@@ -103,6 +103,12 @@ pub(super) const SECTIONS: &[(&str, &[Row])] = &[
                 rule: Source::Loaded("ip id 7 accept"),
             },
             Row {
+                name: "`ip6 flowlabel`",
+                chain: "input",
+                objects: "",
+                rule: Source::Loaded("ip6 flowlabel 7 accept"),
+            },
+            Row {
                 name: "fragments: `ip frag-off`",
                 chain: "input",
                 objects: "",
@@ -275,10 +281,22 @@ pub(super) const SECTIONS: &[(&str, &[Row])] = &[
                 rule: Source::Loaded("tcp dport 22 ct count over 10 drop"),
             },
             Row {
+                name: "`ct count` of each source",
+                chain: "input",
+                objects: "set s { type ipv4_addr; size 1000; flags dynamic; }",
+                rule: Source::Loaded("add @s { ip saddr ct count over 10 } drop"),
+            },
+            Row {
                 name: "`ct helper`",
                 chain: "input",
                 objects: "",
                 rule: Source::Loaded(r#"ct helper "ftp" accept"#),
+            },
+            Row {
+                name: "`ct zone`",
+                chain: "input",
+                objects: "",
+                rule: Source::Loaded("ct zone 5 accept"),
             },
             Row {
                 name: "`ct bytes`, `ct packets`",
@@ -509,6 +527,12 @@ pub(super) const SECTIONS: &[(&str, &[Row])] = &[
                 rule: Source::Loaded("masquerade"),
             },
             Row {
+                name: "`masquerade` to ports",
+                chain: "srcnat",
+                objects: "",
+                rule: Source::Loaded("meta l4proto tcp masquerade to :1024-65535"),
+            },
+            Row {
                 name: "`snat`",
                 chain: "srcnat",
                 objects: "",
@@ -521,10 +545,22 @@ pub(super) const SECTIONS: &[(&str, &[Row])] = &[
                 rule: Source::Loaded("meta l4proto tcp snat ip to 192.0.2.1-192.0.2.9:1000-2000"),
             },
             Row {
+                name: "`snat` by a map",
+                chain: "srcnat",
+                objects: "",
+                rule: Source::Loaded("snat ip to ip saddr map { 10.0.0.1 : 192.0.2.1 }"),
+            },
+            Row {
                 name: "`dnat`",
                 chain: "dstnat",
                 objects: "",
                 rule: Source::Loaded("tcp dport 80 dnat ip to 10.0.0.1:8080"),
+            },
+            Row {
+                name: "`dnat` to ranges",
+                chain: "dstnat",
+                objects: "",
+                rule: Source::Loaded("tcp dport 80 dnat ip to 10.0.0.1-10.0.0.9:8000-8080"),
             },
             Row {
                 name: "`dnat` by a map",
@@ -537,6 +573,18 @@ pub(super) const SECTIONS: &[(&str, &[Row])] = &[
                 chain: "dstnat",
                 objects: "",
                 rule: Source::Loaded("tcp dport 80 redirect to :8080"),
+            },
+            Row {
+                name: "`redirect` to ranges",
+                chain: "dstnat",
+                objects: "",
+                rule: Source::Loaded("tcp dport 80 redirect to :8080-8089"),
+            },
+            Row {
+                name: "`redirect` by a map",
+                chain: "dstnat",
+                objects: "",
+                rule: Source::Loaded("redirect to :tcp dport map { 80 : 8080, 443 : 8443 }"),
             },
             Row {
                 name: "`queue`",

@@ -3,39 +3,22 @@
 use std::collections::BTreeMap;
 
 use portreeve_model::tables::{
-    Expression, Lookup, Match, Opaque, Operand, Part, Rewrite, Rule, Table, Tables,
+    Expression, Lookup, Match, Modelled, Opaque, Operand, Part, Rewrite, Table, Tables,
 };
 
 use crate::Times;
 
-/// How well a rule is understood.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Class {
-    /// What it does to a packet follows from the packet.
-    Exact,
-    /// Everything is known, but some of it is no matter of the packet: a limit, a queue, a set
-    /// that packets change.
-    Chance,
-    /// Something is not known.
-    Opaque,
-}
-
-impl Class {
-    pub(crate) const ALL: [Self; 3] = [Self::Exact, Self::Chance, Self::Opaque];
-
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Chance => "may-sets",
-            Self::Opaque => "opaque",
-        }
-    }
-}
+/// The words for how well a rule is understood.
+pub(crate) const CLASSES: [(Modelled, &str); 3] = [
+    (Modelled::Exactly, "exact"),
+    (Modelled::AsMaySet, "may-sets"),
+    (Modelled::Opaquely, "opaque"),
+];
 
 /// What was counted.
 #[derive(Default)]
 pub(crate) struct Count {
-    pub(crate) rules: BTreeMap<Class, usize>,
+    pub(crate) rules: BTreeMap<Modelled, usize>,
     pub(crate) opaque: Times,
     pub(crate) unknown: Vec<String>,
 }
@@ -46,9 +29,12 @@ impl Count {
         for table in &tables.tables {
             self.unknown.extend(table.unknown.iter().cloned());
             for rule in table.chains.iter().flat_map(|chain| &chain.rules) {
-                let mut seen = Seen::new(table);
-                seen.rule(rule);
-                *self.rules.entry(seen.class).or_default() += 1;
+                *self.rules.entry(table.modelled(rule)).or_default() += 1;
+                let opaque = Vec::new();
+                let mut seen = Seen { table, opaque };
+                rule.parts.iter().for_each(|part| seen.part(part));
+                // One that is left out for another, and stands there too, counts once.
+                seen.opaque.dedup();
                 for text in seen.opaque {
                     *self.opaque.entry(text).or_default() += 1;
                 }
@@ -57,30 +43,13 @@ impl Count {
     }
 }
 
-/// What was seen of one rule.
+/// What was seen of one rule that is not known.
 struct Seen<'a> {
     table: &'a Table,
-    class: Class,
     opaque: Vec<String>,
 }
 
-impl<'a> Seen<'a> {
-    fn new(table: &'a Table) -> Self {
-        Self {
-            table,
-            class: Class::Exact,
-            opaque: Vec::new(),
-        }
-    }
-
-    fn rule(&mut self, rule: &Rule) {
-        for part in &rule.parts {
-            self.part(part);
-        }
-        // One that is left out for another, and stands there too, counts once.
-        self.opaque.dedup();
-    }
-
+impl Seen<'_> {
     fn part(&mut self, part: &Part) {
         match part {
             Part::Match(Match { left, right, .. }) => {
@@ -103,9 +72,16 @@ impl<'a> Seen<'a> {
                     }
                 }
             }
-            Part::Chance(_) | Part::Queue(_) | Part::Take(_) => self.at_least(Class::Chance),
             Part::Opaque(opaque) => self.opaque(opaque),
-            Part::Verdict(_) | Part::Reject(_) | Part::Notrack | Part::Counter | Part::Note(_) => {}
+            Part::Verdict(_)
+            | Part::Reject(_)
+            | Part::Notrack
+            | Part::Counter
+            | Part::Note(_)
+            | Part::Chance(_)
+            | Part::Connections(_)
+            | Part::Queue(_)
+            | Part::Take(_) => {}
         }
     }
 
@@ -125,23 +101,15 @@ impl<'a> Seen<'a> {
     fn lookup(&mut self, lookup: &Lookup) {
         let Lookup::Named(index) = lookup else { return };
         match self.table.set(*index) {
-            Some(set) if set.changing => self.at_least(Class::Chance),
-            Some(set) if set.elements.is_some() => {}
-            _ => {
-                self.at_least(Class::Opaque);
-                self.opaque
-                    .push("a set whose elements are not known".to_owned());
-            }
+            Some(set) if set.changing || set.elements.is_some() => {}
+            _ => self
+                .opaque
+                .push("a set whose elements are not known".to_owned()),
         }
     }
 
     fn opaque(&mut self, opaque: &Opaque) {
-        self.at_least(Class::Opaque);
         self.opaque.push(kind(&opaque.text));
-    }
-
-    fn at_least(&mut self, class: Class) {
-        self.class = self.class.max(class);
     }
 }
 
@@ -158,7 +126,7 @@ fn kind(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn class(expr: &str) -> Option<Class> {
+    fn class(expr: &str) -> Option<Modelled> {
         let json = format!(
             r#"{{"nftables": [{{"table": {{"family": "ip", "name": "t"}}}},
                 {{"chain": {{"family": "ip", "table": "t", "name": "c"}}}},
@@ -173,15 +141,15 @@ mod tests {
     fn a_rule_is_as_certain_as_its_least_certain_part() {
         assert_eq!(
             class(r#"[{"counter": null}, {"accept": null}]"#),
-            Some(Class::Exact)
+            Some(Modelled::Exactly)
         );
         assert_eq!(
             class(r#"[{"limit": "slow"}, {"accept": null}]"#),
-            Some(Class::Chance)
+            Some(Modelled::AsMaySet)
         );
         assert_eq!(
             class(r#"[{"limit": "slow"}, {"fancy": null}]"#),
-            Some(Class::Opaque)
+            Some(Modelled::Opaquely)
         );
     }
 }

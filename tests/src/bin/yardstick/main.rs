@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use portreeve_nft::read;
 
-use crate::count::{Class, Count};
+use crate::count::{CLASSES, Count};
 
 fn main() -> ExitCode {
     match run() {
@@ -90,11 +90,11 @@ fn report(name: &str, count: &Count) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let all: usize = count.rules.values().sum();
     writeln!(out, "{name}: {all} rules")?;
-    for class in Class::ALL {
+    for (class, words) in CLASSES {
         let rules = count.rules.get(&class).copied().unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "counts of rules are small")]
         let percent = 100.0 * rules as f64 / all.max(1) as f64;
-        writeln!(out, "  {rules:>6}  {percent:>5.1} %  {}", class.words())?;
+        writeln!(out, "  {rules:>6}  {percent:>5.1} %  {}", words)?;
     }
     for text in &count.unknown {
         writeln!(out, "  not known outside of rules: {text}")?;
