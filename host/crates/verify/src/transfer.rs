@@ -430,6 +430,13 @@ impl Transfer<'_, '_> {
             Step::Translate(translation) => self.translate(translation, on, at),
             Step::Pass => Ok(on),
             Step::Chance => self.space.store.union(on, at.next),
+            Step::Connections => {
+                let either = self.space.store.union(on, at.next)?;
+                let drop = self.space.store.always(Outcome::Drop);
+                let any = self.space.store.union(either, drop)?;
+                let connected = self.connected(at.view)?;
+                self.space.store.choose(connected, either, any)
+            }
             Step::Queue => {
                 let drop = self.space.store.always(Outcome::Drop);
                 self.space.store.union(at.after.accepted, drop)

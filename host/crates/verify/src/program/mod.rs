@@ -72,6 +72,8 @@ pub(crate) enum Step {
     Pass,
     /// Goes on, or fails.
     Chance,
+    /// Goes on, or fails; drops packets of which it cannot tell the connection.
+    Connections,
     /// Accepts, or drops.
     Queue,
     /// Drops, goes on, or fails.
@@ -160,6 +162,7 @@ impl Reader<'_, '_> {
             Part::Nat(nat) => Step::Translate(self.translation(nat)),
             Part::Counter | Part::Note(_) => Step::Pass,
             Part::Chance(_) => Step::Chance,
+            Part::Connections(_) => Step::Connections,
             Part::Queue(_) => Step::Queue,
             Part::Take(_) => Step::Take,
             Part::Opaque(opaque) => match opaque.scope {

@@ -54,11 +54,14 @@ pub(crate) enum Value {
     Unknown(Vec<Load>),
 }
 
+/// What is put into fields, with the value where it is known.
+pub(crate) type Puts = Vec<(Field, Option<u128>)>;
+
 /// A translation of addresses.
 #[derive(Clone, Debug)]
 pub(crate) struct Translation {
-    /// The families of which packets are translated; others pass by.
-    pub(crate) families: Vec<(Family, Vec<(Field, Option<u128>)>)>,
+    /// The families of which packets are translated, and how; others pass by.
+    pub(crate) families: Vec<(Family, Puts)>,
     /// What must be there for it: without it the rule fails.
     pub(crate) loads: Vec<Load>,
     /// Whether the rule may fail for want of an element.
@@ -248,7 +251,7 @@ impl Reader<'_, '_> {
                 .filter_map(|(field, put)| Some((field, put?)));
             (family, puts.collect())
         });
-        let families: Vec<(Family, Vec<(Field, Option<u128>)>)> = families.collect();
+        let families: Vec<(Family, Puts)> = families.collect();
         for (field, value) in families.iter().flat_map(|(_, puts)| puts) {
             if let Some(value) = value {
                 self.survey.value(Level::of(*field), *value);
