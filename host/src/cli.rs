@@ -95,6 +95,8 @@ pub enum Command {
     History,
     /// Show what a rule set does to one packet, rule by rule, and why; changes nothing
     Explain(Explain),
+    /// Show which packets fare otherwise under two rule sets, with one of each kind; changes nothing
+    Diff(Diff),
 }
 
 /// Plan, then put the rule set on trial.
@@ -143,6 +145,18 @@ pub struct Explain {
     /// Show every rule that was looked at, however many
     #[arg(long)]
     pub all: bool,
+}
+
+/// Show which packets fare otherwise under two rule sets.
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// The first: `live`, every table of this machine (as root); `planned`; a generation's number;
+    /// or a file with the output of `nft -j list ruleset` of any machine, `-` for stdin
+    #[arg(value_name = "BEFORE")]
+    pub before: String,
+    /// The second, named likewise
+    #[arg(value_name = "AFTER", default_value = "planned")]
+    pub after: String,
 }
 
 /// The grammar of a packet, as `portreeve explain --help` shows it.

@@ -1,7 +1,9 @@
 //! THE pipeline: from collected inputs to a plan.
 //!
 //! [`plan`] reads as the list of its stages. A [`Plan`] has private fields and is made nowhere
-//! else, so what has not gone through every stage cannot be applied.
+//! else, so what has not gone through every stage, or is not proved, cannot be applied.
+
+use std::ops::Deref;
 
 use portreeve_model::description::Description;
 use portreeve_model::diagnostic::Diagnostic;
@@ -14,17 +16,22 @@ use thiserror::Error;
 
 use crate::inputs::Collected;
 use crate::policy::{LogLine, Policy, PolicyError};
+use crate::proofs::{Proof, prove, same_meaning};
 
-/// A rule set that may be applied, with everything it came from.
+/// A rule set that may be applied: every goal was proved.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Plan(Candidate);
+
+/// A rule set with everything it came from, and what was proved of it.
+#[derive(Debug)]
+pub struct Candidate {
     description: Description,
     policy_digest: String,
     inputs: Inputs,
     log: Vec<LogLine>,
     fuel_used: u64,
-    goals: Vec<Goal>,
     ruleset: Ruleset,
+    proofs: Vec<Proof>,
     transaction: Transaction,
 }
 
@@ -42,9 +49,12 @@ pub enum PlanError {
         /// What the policy had said.
         log: Vec<LogLine>,
     },
-    /// The policy's description states goals that make no sense.
-    #[error("the policy states goals that cannot be understood")]
+    /// The policy's description, or the configuration, states goals that make no sense.
+    #[error("the goals cannot be understood")]
     Goals(Vec<Diagnostic>),
+    /// A goal does not hold, or it cannot be told.
+    #[error("not every goal is proved")]
+    Unproved(Box<Candidate>),
     /// Our own translation is wrong: what nft would be sent does not mean the rule set.
     #[error("the transaction does not mean the rule set: a fault of portreeve, please report it")]
     Translation(#[source] Option<LiftError>),
@@ -73,16 +83,22 @@ pub fn plan(
     };
     let transaction = lower(&ruleset);
     compare(&transaction, &ruleset)?;
-    Ok(Plan {
+    let proofs = prove(&ruleset, goals);
+    let candidate = Candidate {
         description,
         policy_digest: policy.digest().to_owned(),
         inputs,
         log: decision.log,
         fuel_used: decision.fuel_used,
-        goals,
         ruleset,
+        proofs,
         transaction,
-    })
+    };
+    if candidate.is_proved() {
+        Ok(Plan(candidate))
+    } else {
+        Err(PlanError::Unproved(Box::new(candidate)))
+    }
 }
 
 /// The policy's goals with the operator's values.
@@ -105,16 +121,46 @@ fn goals(
     }
 }
 
-/// Reads back what nft would be sent; it must mean the rule set.
+/// Reads back what nft would be sent; it must mean the rule set: word by word, and to the prover,
+/// which knows nothing of words.
 fn compare(transaction: &Transaction, ruleset: &Ruleset) -> Result<(), PlanError> {
     match lift(&transaction.to_json()) {
-        Ok(lifted) if lifted == *ruleset => Ok(()),
+        Ok(lifted) if lifted == *ruleset && same_meaning(&lifted, ruleset) != Some(false) => Ok(()),
         Ok(_) => Err(PlanError::Translation(None)),
         Err(error) => Err(PlanError::Translation(Some(error))),
     }
 }
 
+/// What is known of a rule set is known of its plan.
+impl Deref for Plan {
+    type Target = Candidate;
+
+    fn deref(&self) -> &Candidate {
+        &self.0
+    }
+}
+
 impl Plan {
+    /// The rule set, which need not be applied.
+    #[must_use]
+    pub fn into_candidate(self) -> Candidate {
+        self.0
+    }
+}
+
+impl Candidate {
+    /// Whether every goal is proved.
+    #[must_use]
+    pub fn is_proved(&self) -> bool {
+        self.proofs.iter().all(Proof::holds)
+    }
+
+    /// The goals, with what was found of each.
+    #[must_use]
+    pub fn proofs(&self) -> &[Proof] {
+        &self.proofs
+    }
+
     /// What the policy says about itself.
     #[must_use]
     pub const fn description(&self) -> &Description {
@@ -143,12 +189,6 @@ impl Plan {
     #[must_use]
     pub const fn fuel_used(&self) -> u64 {
         self.fuel_used
-    }
-
-    /// What the policy promises of the rule set.
-    #[must_use]
-    pub fn goals(&self) -> &[Goal] {
-        &self.goals
     }
 
     /// The rule set.

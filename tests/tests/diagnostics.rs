@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const UNIT_TESTED: [char; 4] = ['V', 'C', 'S', 'F'];
 
 /// Codes that no test brings about, and why.
-const NOT_BROUGHT_ABOUT: [(&str, &str); 6] = [
+const NOT_BROUGHT_ABOUT: [(&str, &str); 8] = [
     (
         "A004",
         "the kernel must take one rule set and list another, or nft say that it took it",
@@ -27,6 +27,14 @@ const NOT_BROUGHT_ABOUT: [(&str, &str); 6] = [
     (
         "A016",
         "the system must refuse this process a signal handler, a process or random bytes",
+    ),
+    (
+        "P003",
+        "prover and evaluator must differ, which `agreement.rs` of the prover looks for",
+    ),
+    (
+        "P004",
+        "it takes rules made for it, which `proofs.rs` gives the prover itself",
     ),
     ("W024", "the system must refuse this process a thread"),
 ];

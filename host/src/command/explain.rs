@@ -8,7 +8,7 @@ use portreeve_model::packet::Packet;
 use portreeve_model::tables::Tables;
 use portreeve_nft::read;
 
-use super::make_plan;
+use super::make_candidate;
 use crate::apply::nft::Nft;
 use crate::cli::{self, Options};
 use crate::inputs::file::{self, ReadError};
@@ -36,18 +36,12 @@ pub(super) fn run(
     })?;
     let (source, tables) = match arguments.ruleset.as_deref() {
         None => {
-            let plan = make_plan(options, printer)?;
-            (Source::Plan, plan.ruleset().tables(portreeve_nft::TABLE))
+            let candidate = make_candidate(options, printer)?;
+            let tables = candidate.ruleset().tables(portreeve_nft::TABLE);
+            (Source::Plan, tables)
         }
-        Some("live") => {
-            let listing = Nft::find()?.list_everything()?;
-            let tables = tables("what nft lists", &listing)?;
-            (Source::Machine { legacy: legacy() }, tables)
-        }
-        Some(file) => {
-            let listing = listing(file).map_err(|error| Failure::listing(file, &error))?;
-            (Source::Listing(file.to_owned()), tables(file, &listing)?)
-        }
+        Some("live") => (Source::Machine { legacy: legacy() }, live()?),
+        Some(file) => (Source::Listing(file.to_owned()), of_listing(file)?),
     };
     Ok(Answer::Explanation(Box::new(Explanation {
         packet,
@@ -55,6 +49,17 @@ pub(super) fn run(
         source,
         all: arguments.all,
     })))
+}
+
+/// Every table of this machine.
+pub(super) fn live() -> Result<Tables, Failure> {
+    tables("what nft lists", &Nft::find()?.list_everything()?)
+}
+
+/// The tables of a listing in a file, or on stdin for `-`.
+pub(super) fn of_listing(file: &str) -> Result<Tables, Failure> {
+    let listing = listing(file).map_err(|error| Failure::listing(file, &error))?;
+    tables(file, &listing)
 }
 
 fn tables(subject: &str, listing: &str) -> Result<Tables, Failure> {

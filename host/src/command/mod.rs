@@ -4,6 +4,7 @@ mod apply;
 mod boot;
 mod check;
 mod confirm;
+mod diff;
 mod explain;
 mod history;
 mod plan;
@@ -13,14 +14,17 @@ mod status;
 use std::path::Path;
 use std::time::SystemTime;
 
+use portreeve_model::ruleset::Ruleset;
+
 use crate::apply::Request;
 use crate::apply::notice::Notices;
 use crate::apply::session::Session;
 use crate::apply::store::StateDir;
+use crate::apply::survey::survey;
 use crate::cli::{Cli, Command, Format, Options};
 use crate::exit_code::ExitCode;
 use crate::inputs::{self, Config};
-use crate::pipeline::{self, Plan};
+use crate::pipeline::{self, Candidate, Plan, PlanError};
 use crate::policy::{Cache, Policy};
 use crate::report::{Answer, Failure, Printer};
 
@@ -52,6 +56,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Answer, Failure> {
         Command::Status => status::run(options, printer),
         Command::History => history::run(options),
         Command::Explain(arguments) => explain::run(arguments, options, printer),
+        Command::Diff(arguments) => diff::run(arguments, options, printer),
     }
 }
 
@@ -69,7 +74,25 @@ fn make_plan(options: &Options, printer: &Printer) -> Result<Plan, Failure> {
     plan_for(&configuration(options)?, options, printer)
 }
 
+/// The rule set that the configuration and the command line ask for, proved or not.
+fn make_candidate(options: &Options, printer: &Printer) -> Result<Candidate, Failure> {
+    match planned(&configuration(options)?, options, printer)? {
+        Ok(plan) => Ok(plan.into_candidate()),
+        Err(PlanError::Unproved(candidate)) => Ok(*candidate),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn plan_for(config: &Config, options: &Options, printer: &Printer) -> Result<Plan, Failure> {
+    Ok(planned(config, options, printer)??)
+}
+
+/// A plan, or why there is none; fails where it does not come to that.
+fn planned(
+    config: &Config,
+    options: &Options,
+    printer: &Printer,
+) -> Result<Result<Plan, PlanError>, Failure> {
     let policy = Policy::named(config.policy(), &Cache::new(options.cache_dir.clone()))?;
     if let Some(reason) = policy.uncached() {
         printer.note(&format!("the policy is compiled anew each time: {reason}"));
@@ -79,11 +102,26 @@ fn plan_for(config: &Config, options: &Options, printer: &Printer) -> Result<Pla
     for note in &collected.notes {
         printer.note(note);
     }
-    let plan = pipeline::plan(&policy, description, collected)?;
-    for line in plan.log() {
+    let plan = pipeline::plan(&policy, description, collected);
+    let log = match &plan {
+        Ok(plan) => plan.log(),
+        Err(PlanError::Unproved(candidate)) => candidate.log(),
+        Err(_) => &[],
+    };
+    for line in log {
         printer.log_line(line);
     }
     Ok(plan)
+}
+
+/// The rule set that is in force in our table, as it was recorded; none where that cannot be read,
+/// or where nothing of ours is in force as it was applied.
+fn in_force(options: &Options) -> Option<Ruleset> {
+    let survey = survey(&StateDir::new(options.state_dir.clone())).ok()?;
+    let number = survey.machine.in_force()?;
+    let sides = [survey.trial, survey.confirmed].into_iter().flatten();
+    let mut sides = sides.filter(|(of, _)| *of == number);
+    sides.next().map(|(_, ruleset)| ruleset)
 }
 
 /// Who asks, and where this machine keeps what it was asked.

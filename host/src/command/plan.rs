@@ -1,9 +1,14 @@
-//! `portreeve plan`: shows what would be applied; changes nothing.
+//! `portreeve plan`: shows what would be applied, what is proved of it, and what it would change;
+//! changes nothing.
 
-use super::make_plan;
+use super::{in_force, make_candidate};
 use crate::cli::Options;
-use crate::report::{Answer, Failure, Printer};
+use crate::proofs::Outlook;
+use crate::report::{Answer, Failure, Planned, Printer};
 
 pub(super) fn run(options: &Options, printer: &Printer) -> Result<Answer, Failure> {
-    Ok(Answer::Plan(Box::new(make_plan(options, printer)?)))
+    let candidate = make_candidate(options, printer)?;
+    let in_force = in_force(options);
+    let outlook = Outlook::of(candidate.ruleset(), in_force.as_ref());
+    Ok(Answer::Plan(Box::new(Planned { candidate, outlook })))
 }

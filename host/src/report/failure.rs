@@ -6,6 +6,8 @@ use std::io;
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use portreeve_nft::layout::Number;
 
+use super::proofs;
+
 use crate::apply::kernel::KernelError;
 use crate::apply::nft::NftError;
 use crate::apply::store::StoreError;
@@ -15,7 +17,7 @@ use crate::apply::{ApplyError, Failed, MachineState, with_causes};
 use crate::exit_code::ExitCode;
 use crate::inputs::{InputsError, NoPeriod};
 use crate::observe::ObserveError;
-use crate::pipeline::PlanError;
+use crate::pipeline::{Candidate, PlanError};
 use crate::policy::{LogLine, PolicyError};
 
 /// Why a command did not do what it was asked.
@@ -209,6 +211,13 @@ impl Failure {
         Self::said(ExitCode::RolledBack, code, "trial", &message, help)
     }
 
+    /// Not every goal is proved.
+    #[must_use]
+    pub fn unproved(candidate: &Candidate) -> Self {
+        let found = candidate.proofs().iter().filter_map(proofs::diagnostic);
+        Self::new(ExitCode::Refuted, found.collect())
+    }
+
     /// The same, with the state that the machine is in.
     #[must_use]
     pub fn on(self, machine: MachineState) -> Self {
@@ -269,6 +278,7 @@ impl From<PlanError> for Failure {
                 ..Self::new(ExitCode::Invalid, defects)
             },
             PlanError::Goals(found) => Self::new(ExitCode::Invalid, found),
+            PlanError::Unproved(candidate) => Self::unproved(&candidate),
             PlanError::Translation(_) => {
                 let help = "report this with the output of `portreeve plan --format nft`";
                 Self::one(ExitCode::Internal, "A006", "translation", &error, help)

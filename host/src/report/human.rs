@@ -1,18 +1,17 @@
 //! Answers and failures for people.
 
 mod explain;
+mod proofs;
 mod trial;
 
 use std::fmt::Write as _;
 
-use portreeve_model::diagnostic::Quoted;
-use portreeve_model::goal::Quantifier;
 use portreeve_model::ruleset::text::Elements;
 use portreeve_nft::layout::Number;
 
-use super::{Answer, CheckedIn, Failure, MachineState};
+use super::{Answer, CheckedIn, Failure, MachineState, Planned};
 use crate::apply::trial::name;
-use crate::pipeline::Plan;
+use crate::pipeline::{Candidate, Plan};
 
 /// Elements of a set that a person is shown.
 const SHOWN_ELEMENTS_MAX: usize = 24;
@@ -51,11 +50,17 @@ impl Paint {
 
 pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
     match answer {
-        Answer::Plan(plan) => {
-            let rules = plan.ruleset();
+        Answer::Plan(planned) => {
+            let Planned { candidate, outlook } = &**planned;
+            let rules = candidate.ruleset();
             let table = rules.to_nft(portreeve_nft::TABLE, Elements::AtMost(SHOWN_ELEMENTS_MAX));
-            format!("{}\n{table}\n{}", heading(plan), goals(plan))
+            let (proofs, outlook) = (
+                proofs::proofs(candidate, paint),
+                proofs::outlook(outlook, paint),
+            );
+            format!("{}\n{table}\n{outlook}{proofs}", heading(candidate))
         }
+        Answer::Difference(it) => proofs::difference(it, paint),
         Answer::Check { plan, checked_in } => checked(plan, *checked_in, paint),
         Answer::OnTrial {
             plan,
@@ -130,7 +135,7 @@ fn applied(plan: &Plan, number: Number, elements: bool, state: MachineState) -> 
 }
 
 /// Where the plan comes from.
-fn heading(plan: &Plan) -> String {
+fn heading(plan: &Candidate) -> String {
     let description = plan.description();
     let digest = plan.policy_digest();
     let mut out = format!(
@@ -158,7 +163,7 @@ fn heading(plan: &Plan) -> String {
     out
 }
 
-fn counts(plan: &Plan) -> String {
+fn counts(plan: &Candidate) -> String {
     let rules: usize = plan
         .ruleset()
         .chains()
@@ -173,25 +178,6 @@ fn counts(plan: &Plan) -> String {
         .sum();
     let (chains, sets) = (plan.ruleset().chains().len(), plan.ruleset().sets().len());
     format!("{rules} rules in {chains} chains, {elements} elements in {sets} sets")
-}
-
-fn goals(plan: &Plan) -> String {
-    let mut out = String::new();
-    for goal in plan.goals() {
-        let quantifier = match goal.quantifier {
-            Quantifier::AllAccepted => "all accepted",
-            Quantifier::NoneAccepted => "none accepted",
-            Quantifier::ExactlyTheseAccepted => "exactly these accepted",
-            Quantifier::FamiliesAlike => "both families alike",
-        };
-        let name = Quoted(&goal.name);
-        let _ = writeln!(
-            out,
-            "goal      {name} ({}, {quantifier}): stated by the policy, not proved by this version",
-            goal.hook
-        );
-    }
-    out
 }
 
 fn machine(state: MachineState) -> String {

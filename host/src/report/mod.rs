@@ -7,12 +7,14 @@ mod explanation;
 mod failure;
 mod human;
 mod json;
+mod proofs;
 
 use std::io::{self, IsTerminal, Write};
 use std::rc::Rc;
 
 use portreeve_model::ruleset::text::Elements;
 use portreeve_nft::layout::Number;
+use portreeve_verify::OverBudget;
 
 pub use self::explanation::{Explanation, Source};
 pub use self::failure::Failure;
@@ -25,14 +27,17 @@ use crate::apply::{Booted, OnTrial, RolledBack};
 use crate::cli::Format;
 use crate::exit_code::ExitCode;
 use crate::observe::{ObserveError, Observed};
-use crate::pipeline::Plan;
+use crate::pipeline::{Candidate, Plan};
 use crate::policy::LogLine;
+use crate::proofs::{Changes, Outlook};
 
 /// What a command found out or did.
 #[derive(Debug)]
 pub enum Answer {
-    /// What would be applied.
-    Plan(Box<Plan>),
+    /// What would be applied, if it is proved.
+    Plan(Box<Planned>),
+    /// What two rule sets do otherwise.
+    Difference(Box<Difference>),
     /// The kernel would take the plan.
     Check {
         /// The plan.
@@ -91,6 +96,26 @@ pub enum Answer {
     Explanation(Box<Explanation>),
 }
 
+/// What would be applied, and what it would make of the machine.
+#[derive(Debug)]
+pub struct Planned {
+    /// The rule set, proved or not.
+    pub candidate: Candidate,
+    /// What it would make of the machine.
+    pub outlook: Outlook,
+}
+
+/// What two rule sets do otherwise.
+#[derive(Debug)]
+pub struct Difference {
+    /// What the first one is.
+    pub before: String,
+    /// What the second one is.
+    pub after: String,
+    /// What packets fare otherwise, hook by hook.
+    pub changes: Result<Vec<Changes>, OverBudget>,
+}
+
 /// Where a plan was checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CheckedIn {
@@ -140,8 +165,10 @@ impl Answer {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Status(status) if status.is_drift() => ExitCode::Drift,
+            Self::Plan(planned) if !planned.candidate.is_proved() => ExitCode::Refuted,
             Self::Status(_)
             | Self::Plan(_)
+            | Self::Difference(_)
             | Self::Check { .. }
             | Self::OnTrial { .. }
             | Self::Applied { .. }
@@ -178,19 +205,36 @@ impl Printer {
     /// Prints an answer to stdout.
     pub fn answer(&self, answer: &Answer) -> ExitCode {
         let text = match (self.format, answer) {
-            (Format::Nft, Answer::Plan(plan)) => replacing_nft(plan),
-            (Format::NftJson, Answer::Plan(plan)) => plan.transaction().to_json() + "\n",
+            (Format::Nft, Answer::Plan(planned)) => replacing_nft(&planned.candidate),
+            (Format::NftJson, Answer::Plan(planned)) => {
+                planned.candidate.transaction().to_json() + "\n"
+            }
             (Format::Json, _) => json::answer(answer),
             (Format::Human | Format::Plain | Format::Nft | Format::NftJson, _) => {
                 human::answer(answer, &self.answers)
             }
         };
         match print(&text) {
-            Ok(()) => answer.exit_code(),
+            Ok(()) => {
+                if let (Answer::Plan(planned), false) = (answer, self.format == Format::Json) {
+                    self.unproved(&planned.candidate);
+                }
+                answer.exit_code()
+            }
             Err(error) => {
                 tell(&format!("error: the answer cannot be written: {error}\n"));
                 ExitCode::Internal
             }
+        }
+    }
+
+    /// Tells of every goal that is not proved, after the rule set that was shown.
+    fn unproved(&self, candidate: &Candidate) {
+        if !candidate.is_proved() {
+            tell(&human::failure(
+                &Failure::unproved(candidate),
+                &self.failures,
+            ));
         }
     }
 
@@ -228,7 +272,7 @@ impl Printer {
 }
 
 /// The rule set as `nft -f` loads it, also over one that is there.
-fn replacing_nft(plan: &Plan) -> String {
+fn replacing_nft(plan: &Candidate) -> String {
     let table = portreeve_nft::TABLE;
     let rules = plan.ruleset().to_nft(table, Elements::All);
     // Added first, because nothing can be deleted that is not there.

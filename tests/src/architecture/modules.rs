@@ -6,7 +6,7 @@ const HOST: &str = "host/src/";
 
 /// The order; modules that a later stage brings have their place already.
 const ORDER: [&str; 8] = [
-    "inputs", "policy", "pipeline", "apply", "observe", "report", "daemon", "command",
+    "inputs", "policy", "proofs", "pipeline", "apply", "observe", "report", "daemon", "command",
 ];
 
 /// Modules that all may name, and that name none of [`ORDER`].

@@ -11,6 +11,7 @@ use crate::evaluate::evaluate;
 use crate::field::PortProtocol;
 use crate::packet::{Hook, Packet};
 use crate::ruleset::{Match, Ruleset};
+use crate::tables;
 
 /// A goal whose values are partly the operator's.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -75,6 +76,19 @@ impl Goal {
                     .iter()
                     .all(|condition| condition.holds(packet, ruleset))
             })
+    }
+
+    /// The packets in the words of tables: those for which all conditions of some clause hold.
+    ///
+    /// # Panics
+    /// When a condition names a set.
+    #[must_use]
+    pub fn clauses(&self) -> Vec<Vec<tables::Match>> {
+        let condition = |it: &Match| it.apart().expect("instantiated: no condition names a set");
+        let clauses = self.region.iter();
+        clauses
+            .map(|clause| clause.iter().map(condition).collect())
+            .collect()
     }
 
     /// Whether the goal holds of this one packet, as far as one can tell. A packet whose fate is not certain breaks both

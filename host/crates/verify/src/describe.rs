@@ -328,6 +328,12 @@ impl Class {
 }
 
 impl Extent {
+    /// The values as nft writes them, addresses as the fewest prefixes.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        texts(self.field.kind(), &self.values)
+    }
+
     /// Its field, when packets certainly have it.
     fn present_field(&self) -> Option<Field> {
         match self.field {
