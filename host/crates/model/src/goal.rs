@@ -37,6 +37,8 @@ pub struct Clause {
     pub dport_setting: Option<(PortProtocol, String)>,
     /// The source address is in this feed or this setting of prefixes.
     pub saddr_from: Option<String>,
+    /// The source address is not in this one.
+    pub saddr_not_from: Option<String>,
 }
 
 /// What a goal says of its packets.
@@ -91,8 +93,8 @@ impl Goal {
             .collect()
     }
 
-    /// Whether the goal holds of this one packet, as far as one can tell. A packet whose fate is not certain breaks both
-    /// "all accepted" and "none accepted".
+    /// Whether the goal holds of this one packet, as far as one can tell. A packet whose fate is not
+    /// certain breaks both "all accepted" and "none accepted".
     #[must_use]
     pub fn holds_for(&self, packet: &Packet, ruleset: &Ruleset) -> bool {
         if packet.hook != self.hook {

@@ -79,22 +79,24 @@ impl Validator<'_> {
             });
         }
         let matches = self.matches(&drafted, &[], subject);
-        let Some(name) = &clause.saddr_from else {
+        let mut sources = Vec::new();
+        for (name, negated) in [(&clause.saddr_from, false), (&clause.saddr_not_from, true)] {
+            let Some(name) = name else { continue };
+            match self.addresses_named(name, inputs, subject) {
+                Some(addresses) => sources.push((addresses, negated)),
+                None => return Vec::new(),
+            }
+        }
+        if sources.is_empty() {
             return vec![matches];
-        };
-        let Some(addresses) = self.addresses_named(name, inputs, subject) else {
-            return Vec::new();
-        };
+        }
         let of_family = |family: Family| {
-            let elements = addresses.of(family).clone();
-            let mut matches = matches.clone();
-            let operand = Operand::Numbers(elements);
-            matches.push(Match {
+            let sources = sources.iter().map(|(addresses, negated)| Match {
                 key: Key::Field(Field::Saddr(family)),
-                negated: false,
-                operand,
+                negated: *negated,
+                operand: Operand::Numbers(addresses.of(family).clone()),
             });
-            matches
+            matches.iter().cloned().chain(sources).collect()
         };
         Family::BOTH.into_iter().map(of_family).collect()
     }
