@@ -2,8 +2,7 @@
 
 use portreeve_model::diagnostic::Said;
 use portreeve_model::evaluate::{
-    Aside, Caveat, Decider, Fate, HookVerdict, Inexact, RuleRef, Step, StepResult, Stop, Verdict,
-    View,
+    Aside, Caveat, Decider, Fate, HookVerdict, Inexact, Step, StepResult, Stop, Verdict, View,
 };
 use portreeve_model::field::{Field, Kind};
 use portreeve_model::packet::{Loaded, Packet};

@@ -9,7 +9,7 @@ use portreeve_model::packet::CtState;
 use crate::change::Fate;
 use crate::describe::{Extent, extent};
 use crate::prover::{Prover, RulesId};
-use crate::space::{Atom, Fates, Level, Node, Outcome, Within};
+use crate::space::{Atom, Fates, Level, Node, Within};
 use crate::transfer::Way;
 
 /// Who reaches what, over a way into the machine.
@@ -122,15 +122,22 @@ impl Prover<'_> {
             (Field::CtState, CtState::New as u128),
             (Field::TcpFlags, SYN),
         ];
-        let fates = given.into_iter().try_fold(fates, |fates, (field, value)| {
+        given.into_iter().try_fold(fates, |fates, (field, value)| {
             self.space.given(fates, Level::Field(field), value)
-        })?;
-        let lo = interface::number("lo").expect("it is short");
-        let inside = self.space.at_value(Level::Field(Field::Iifname), lo)?;
-        let named = self.space.having(Level::Field(Field::Iifname))?;
-        let outside = self.space.store.without(named, inside)?;
-        let nobody = self.space.store.always(Outcome::Drop);
-        self.space.store.choose(outside, fates, nobody)
+        })
+    }
+
+    /// The names of interfaces by which packets come from outside.
+    fn outside(&self) -> Vec<Atom> {
+        let Some(at) = self.space.position(Level::Field(Field::Iifname)) else {
+            return Vec::new();
+        };
+        let partition = self.space.partition(at);
+        let lo = interface::number("lo").and_then(|lo| partition.atom_of(lo));
+        let atoms = (0..partition.len()).map(Atom);
+        atoms
+            .filter(|atom| Some(*atom) != lo && Some(*atom) != partition.absent())
+            .collect()
     }
 
     /// The sources of a family, by how they fare whatever they ask for.
@@ -238,14 +245,17 @@ impl Prover<'_> {
         let sources = sources.iter().copied().map(Some);
         let nobody = [None];
         let sources = sources.chain(nobody.into_iter().filter(|_| of.sources.len() == 1));
+        let interfaces = self.outside();
         for source in sources {
             let here = self.at(service, saddr, source)?;
-            let mut ends = Vec::new();
-            self.space.store.ends(here, &mut Vec::new(), &mut ends);
-            let outcomes = ends
-                .into_iter()
-                .filter_map(|end| self.space.store.outcomes_at(end));
-            seen.extend(outcomes.map(Fate::of));
+            for interface in &interfaces {
+                let here = self.at(here, Level::Field(Field::Iifname), Some(*interface))?;
+                let mut ends = Vec::new();
+                self.space.store.ends(here, &mut Vec::new(), &mut ends);
+                let outcomes = ends.into_iter();
+                let outcomes = outcomes.filter_map(|end| self.space.store.outcomes_at(end));
+                seen.extend(outcomes.map(Fate::of));
+            }
         }
         let may_pass = seen.iter().filter(|fate| fate.may_pass()).count();
         Ok(match seen.iter().next() {

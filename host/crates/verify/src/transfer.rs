@@ -349,7 +349,20 @@ impl Transfer<'_, '_> {
             return Ok(*known);
         }
         let mut next = after.undecided;
+        let mut alike = Alike::default();
         for (index, rule) in rules.iter().enumerate().rev() {
+            let altered = self
+                .altered
+                .filter(|it| (it.chain, it.index) == (id, index));
+            if let (None, Some((region, does))) = (altered, self.only_decides(rule, view, after)?) {
+                if alike.does != Some(does) {
+                    next = self.one_of(&mut alike, next)?;
+                    alike.does = Some(does);
+                }
+                alike.regions.push(region);
+                continue;
+            }
+            next = self.one_of(&mut alike, next)?;
             let at = At {
                 table: id.table,
                 view,
@@ -357,15 +370,72 @@ impl Transfer<'_, '_> {
                 next,
                 depth,
             };
-            next = match self.altered {
-                Some(altered) if (altered.chain, altered.index) == (id, index) => {
-                    self.altered_rule(rule, altered.does, at)?
-                }
-                _ => self.rule(rule, at)?,
+            next = match altered {
+                Some(altered) => self.altered_rule(rule, altered.does, at)?,
+                None => self.rule(rule, at)?,
             };
         }
+        next = self.one_of(&mut alike, next)?;
         self.known.insert(key, next);
         Ok(next)
+    }
+
+    /// What becomes of packets that come to neighbouring rules which do the same. Their conditions
+    /// are put together in twos, and not one after the other: of a thousand rules none meets all
+    /// that the others ask.
+    fn one_of(&mut self, alike: &mut Alike, next: Fates) -> Within<Fates> {
+        let Some(does) = alike.does.take() else {
+            return Ok(next);
+        };
+        let mut regions = std::mem::take(&mut alike.regions);
+        while regions.len() > 1 {
+            let mut half = Vec::with_capacity(regions.len().div_ceil(2));
+            for pair in regions.chunks(2) {
+                half.push(match *pair {
+                    [one, other] => self.space.store.or(one, other)?,
+                    [only] => only,
+                    _ => unreachable!("chunks of two"),
+                });
+            }
+            regions = half;
+        }
+        self.space
+            .store
+            .choose(regions.pop().unwrap_or(NOTHING), does, next)
+    }
+
+    /// The packets that a rule decides and what becomes of them, if all that it does is to decide,
+    /// and it is certain for which packets.
+    fn only_decides(
+        &mut self,
+        rule: &[Step],
+        view: View,
+        after: After,
+    ) -> Within<Option<(Region, Fates)>> {
+        let Some((last, before)) = rule.split_last() else {
+            return Ok(None);
+        };
+        let does = match last {
+            Step::Verdict(Verdict::Accept) => after.accepted,
+            Step::Verdict(Verdict::Drop) => self.space.store.always(Outcome::Drop),
+            Step::Reject(reject) => self.space.store.always(Outcome::Reject(*reject)),
+            _ => return Ok(None),
+        };
+        let mut region = EVERYTHING;
+        for step in before {
+            match step {
+                Step::Test(condition) => {
+                    let truth = self.truth(condition, view)?;
+                    if truth.certain != truth.possible {
+                        return Ok(None);
+                    }
+                    region = self.space.store.and(region, truth.certain)?;
+                }
+                Step::Pass => {}
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some((region, does)))
     }
 
     /// What becomes of packets that come to a rule.
@@ -499,6 +569,13 @@ impl Transfer<'_, '_> {
         let goes_on = self.space.store.union(goes_on, changed)?;
         self.space.store.union(drop, goes_on)
     }
+}
+
+/// Neighbouring rules that do the same to the packets that they are about.
+#[derive(Debug, Default)]
+struct Alike {
+    does: Option<Fates>,
+    regions: Vec<Region>,
 }
 
 /// A rule that packets come to.

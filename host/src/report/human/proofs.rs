@@ -144,13 +144,13 @@ fn source(source: &Source, among: &Exposure) -> String {
     let Some(addresses) = &source.addresses else {
         return "everybody".to_owned();
     };
-    let mut others = among.sources.iter().filter(|it| {
-        let words = it.addresses.as_ref().map(|it| it.words.as_str());
-        it.family == source.family && words.is_some_and(|words| words.starts_with("!="))
-    });
-    match (others.next(), others.next()) {
-        (Some(only), None) if only == source => "others".to_owned(),
-        _ => cut(&addresses.words, SOURCE_WIDTH),
+    // Whoever is in none of the smaller classes.
+    let rest = among.sources.iter().filter(|it| it.family == source.family);
+    let rest = rest.max_by_key(|it| it.addresses.as_ref().map(|it| it.values.count()));
+    if rest == Some(source) {
+        "others".to_owned()
+    } else {
+        cut(&addresses.words, SOURCE_WIDTH)
     }
 }
 

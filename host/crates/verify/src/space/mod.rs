@@ -93,6 +93,7 @@ impl Survey {
             levels,
             unknown: self.unknown,
             names: self.names,
+            passing: BTreeMap::new(),
             store: Store::new(budget),
         }
     }
@@ -126,6 +127,8 @@ pub(crate) struct Space {
     partitions: Vec<Partition>,
     unknown: Vec<String>,
     names: BTreeMap<((u8, Level), SetId), String>,
+    /// The tests that were asked before.
+    passing: BTreeMap<(u16, SetId), Region>,
     pub(crate) store: Store,
 }
 
@@ -163,10 +166,16 @@ impl Space {
     /// The packets that pass a test.
     pub(crate) fn passing(&mut self, test: Test) -> Within<Region> {
         let at = self.position(test.level).expect("surveyed: the variable");
+        if let Some(known) = self.passing.get(&(at, test.set)) {
+            return Ok(*known);
+        }
         let partition = &self.partitions[usize::from(at)];
         let count = partition.len();
-        self.store
-            .atoms(at, count, |atom| partition.is_in(atom, test.set))
+        let region = self
+            .store
+            .atoms(at, count, |atom| partition.is_in(atom, test.set))?;
+        self.passing.insert((at, test.set), region);
+        Ok(region)
     }
 
     /// The packets that have a variable at all.

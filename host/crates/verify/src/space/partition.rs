@@ -50,19 +50,28 @@ impl Sets {
     pub(crate) fn partition(self, domain: &Intervals, may_be_absent: bool) -> Partition {
         let mut signs = Signs::new(self.all.len());
         let mut sweep = Sweep::new(&self.all);
+        let (mut segments, mut count) = (Vec::new(), 0);
         for stretch in domain {
             sweep.stretch(*stretch, &mut |segment, members| {
-                signs.see(segment, members)
+                let atom = signs.see(segment, members);
+                count += 1;
+                if count <= SEGMENTS_KEPT {
+                    segments.push((segment, atom));
+                }
             });
         }
         Partition {
             sets: self.all,
             domain: domain.clone(),
             signs,
+            segments: (count <= SEGMENTS_KEPT).then_some(segments),
             may_be_absent,
         }
     }
 }
+
+/// Segments that a partition keeps; of more, it goes over the sets again.
+const SEGMENTS_KEPT: usize = 16_384;
 
 fn digest(values: &Intervals) -> u64 {
     let mut hasher = FxHasher::default();
@@ -79,6 +88,8 @@ pub(crate) struct Partition {
     sets: Vec<Arc<Intervals>>,
     domain: Intervals,
     signs: Signs,
+    /// Which values are in which atom, from the lowest to the highest, if that is not much.
+    segments: Option<Vec<(Interval, Atom)>>,
     may_be_absent: bool,
 }
 
@@ -132,6 +143,10 @@ impl Partition {
 
     /// Every value of the atoms that are `wanted`.
     pub(crate) fn intervals(&self, wanted: impl Fn(Atom) -> bool) -> Intervals {
+        if let Some(segments) = &self.segments {
+            let found = segments.iter().filter(|(_, atom)| wanted(*atom));
+            return found.map(|(segment, _)| *segment).collect();
+        }
         let mut found = Vec::new();
         let mut sweep = Sweep::new(&self.sets);
         for stretch in &self.domain {
@@ -202,7 +217,7 @@ impl Signs {
         }
     }
 
-    fn see(&mut self, segment: Interval, members: &Members) {
+    fn see(&mut self, segment: Interval, members: &Members) -> Atom {
         let recent = self.last.into_iter().flatten();
         let known = recent
             .into_iter()
@@ -215,6 +230,7 @@ impl Signs {
         let length = (segment.last() - segment.first()).saturating_add(1);
         let count = &mut self.atoms[atom.0 as usize].count;
         *count = count.saturating_add(length);
+        atom
     }
 
     fn add(&mut self, first: u128, members: &Members) -> Atom {
