@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portreeve_model::evaluate::evaluate;
 use portreeve_model::packet::Packet;
-use portreeve_model::tables::{Attachment, Part, Table, Tables};
+use portreeve_model::tables::{Attachment, Elements, Part, Set, Table, Tables};
 use portreeve_nft::read;
 use portreeve_tests::namespace::Namespace;
 
@@ -130,6 +130,28 @@ fn numbers_say_what_names_say() {
             assert_eq!(names.sets, numbers.sets);
         }
     }
+}
+
+/// The ledger's: nobody can tell that a listing is terse.
+#[test]
+fn a_terse_listing_shows_empty_sets() {
+    let test = "a_terse_listing_shows_empty_sets";
+    let (Some(terse), Some(whole)) = (listing(test, &["-j", "-t"]), listing(test, &["-j"])) else {
+        return;
+    };
+    let count = |json: &str| {
+        let tables = tables(json).tables;
+        let sets = tables.iter().flat_map(|table| &table.sets);
+        let empty = |set: &&Set| match &set.elements {
+            Some(Elements::Numbers(numbers)) => numbers.len() == 0,
+            Some(Elements::Rows(rows)) => rows.all().is_empty(),
+            None => false,
+        };
+        (sets.clone().filter(empty).count(), sets.count())
+    };
+    let (empty, all) = count(&terse);
+    assert_eq!(empty, all);
+    assert!(count(&whole).0 < all);
 }
 
 /// Packets, and what becomes of them.

@@ -326,6 +326,8 @@ fn links() -> String {
     for (at, it) in INTERFACES.iter().enumerate() {
         lines += &format!("address add {OWN}.{at}/32 dev {name}\n", name = it.name);
         lines += &format!("address add {OWN6}::{at}/128 dev {name}\n", name = it.name);
+        // What is for a group on the link is redirected to an address of the link.
+        lines += &format!("address add fe80::{}/64 dev {}\n", at + 2, it.name);
     }
     // Answers need an address to come from.
     lines += "address add 10.0.0.1/32 dev lo\naddress add fd00::1/128 dev lo\n";
