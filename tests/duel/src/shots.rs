@@ -106,3 +106,25 @@ pub fn salvo(random: &mut Random, ruleset: &Ruleset, count: usize) -> Salvo {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw;
+
+    /// Losing this, rules that nothing is aimed at would agree with the kernel by never being met.
+    #[test]
+    fn each_way_has_a_packet_and_one_beside_it() {
+        for seed in 0..20 {
+            let mut random = Random::new(seed);
+            let rules = draw::draw(&mut random);
+            let ways = ways(&rules).len();
+            let shots = salvo(&mut random, &rules, 1).shots.len();
+            assert!(ways > 0 || shots == 1, "seed {seed}");
+            assert!(
+                shots >= 2 * ways,
+                "seed {seed}: {ways} ways, {shots} packets"
+            );
+        }
+    }
+}

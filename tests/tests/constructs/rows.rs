@@ -584,7 +584,9 @@ pub(super) const SECTIONS: &[(&str, &[Row])] = &[
                 name: "`redirect` by a map",
                 chain: "dstnat",
                 objects: "",
-                rule: Source::Loaded("redirect to :tcp dport map { 80 : 8080, 443 : 8443 }"),
+                rule: Source::Loaded(
+                    "meta l4proto tcp redirect to :tcp dport map { 80 : 8080, 443 : 8443 }",
+                ),
             },
             Row {
                 name: "`queue`",

@@ -299,3 +299,32 @@ fn beside(
     }
     wishes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Losing this, sets of that size would be merged into a few spans, as they once were.
+    #[test]
+    fn a_large_set_has_all_its_elements() {
+        let mut random = Random::new(1);
+        for family in Family::BOTH {
+            assert_eq!(large(&mut random, family).len(), LARGE);
+        }
+    }
+
+    #[test]
+    fn what_is_not_declared_is_added() {
+        let elements = (0..2 * DECLARED_MAX + 1).map(|it| it.to_string()).collect();
+        let set = NamedSet::object("map m".to_owned(), "type mark : mark;".to_owned(), elements);
+        let additions: Vec<String> = set.additions("ip t").collect();
+        let texts = [&[set.declaration()][..], &additions].concat();
+        let counts: Vec<usize> = texts.iter().map(|it| it.split(", ").count()).collect();
+        assert_eq!(counts, [DECLARED_MAX, DECLARED_MAX, 1]);
+        assert!(
+            additions[1].starts_with("add element ip t m { "),
+            "{}",
+            additions[1]
+        );
+    }
+}

@@ -34,7 +34,9 @@ impl Table {
             Part::Nat(Nat { address, port, .. }) => {
                 let rewrites = [address, port].into_iter().flatten();
                 worst(rewrites.map(|rewrite| match rewrite {
-                    Rewrite::OneOf(_) => Modelled::Exactly,
+                    Rewrite::OneOf(one) if one.first() == one.last() => Modelled::Exactly,
+                    // Which of several is the kernel's choice.
+                    Rewrite::OneOf(_) => Modelled::AsMaySet,
                     Rewrite::Value { of, .. } => self.expression(of),
                 }))
             }
