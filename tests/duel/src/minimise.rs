@@ -13,60 +13,66 @@ const TIME: Duration = Duration::from_secs(20);
 /// Takes away packets, tables, chains, rules, pieces of rules, sets and their elements as long as a
 /// difference remains.
 pub fn minimise(ring: &mut Ring, mut rules: Ruleset, mut salvo: Salvo) -> (Ruleset, Salvo) {
-    let start = Instant::now();
-    let mut differs =
-        |rules: &Ruleset, salvo: &Salvo| start.elapsed() < TIME && differs(ring, rules, salvo);
+    let end = Instant::now() + TIME;
     loop {
         let before = size(&rules, &salvo);
-        fewer(&mut salvo.shots.len(), |from, count| {
+        fewer(salvo.shots.len(), end, |from, count| {
             let mut less = salvo.clone();
             less.shots.drain(from..from + count);
-            let still = differs(&rules, &less);
+            let still = differs(ring, &rules, &less);
             if still {
                 salvo = less;
             }
             still
         });
-        while let Some(less) = smaller(&rules).into_iter().find(|it| differs(it, &salvo)) {
-            rules = less;
-        }
         for (table, set) in large(&rules) {
-            let mut length = rules.tables[table].sets[set].elements.len();
-            fewer(&mut length, |from, count| {
+            let length = rules.tables[table].sets[set].elements.len();
+            fewer(length, end, |from, count| {
                 let mut less = rules.clone();
                 let elements = &mut less.tables[table].sets[set].elements;
                 elements.drain(from..from + count);
-                let still = differs(&less, &salvo);
+                let still = differs(ring, &less, &salvo);
                 if still {
                     rules = less;
                 }
                 still
             });
         }
-        fewer(&mut salvo.before.len(), |from, count| {
+        while let Some(less) = pieces(&rules)
+            .iter()
+            .take_while(|_| Instant::now() < end)
+            .map(|piece| piece.taken_from(&rules))
+            .find(|less| differs(ring, less, &salvo))
+        {
+            rules = less;
+        }
+        fewer(salvo.before.len(), end, |from, count| {
             let mut less = salvo.clone();
             less.before.drain(from..from + count);
-            let still = differs(&rules, &less);
+            let still = differs(ring, &rules, &less);
             if still {
                 salvo = less;
             }
             still
         });
-        if size(&rules, &salvo) == before || start.elapsed() > TIME {
+        if size(&rules, &salvo) == before || Instant::now() > end {
             return (rules, salvo);
         }
     }
 }
 
-/// Tries to take away pieces of a list of `length`, the largest first.
-fn fewer(length: &mut usize, mut take: impl FnMut(usize, usize) -> bool) {
+/// Tries to take away pieces of a list of `length` until `end`, the largest first.
+fn fewer(mut length: usize, end: Instant, mut take: impl FnMut(usize, usize) -> bool) {
     let mut piece = length.div_ceil(2);
     while piece > 0 {
         let mut from = 0;
-        while from < *length {
-            let count = piece.min(*length - from);
+        while from < length {
+            if Instant::now() > end {
+                return;
+            }
+            let count = piece.min(length - from);
             if take(from, count) {
-                *length -= count;
+                length -= count;
             } else {
                 from += count;
             }
@@ -95,39 +101,63 @@ fn differs(ring: &mut Ring, rules: &Ruleset, salvo: &Salvo) -> bool {
     })
 }
 
-/// Every rule set that has one thing less.
-fn smaller(rules: &Ruleset) -> Vec<Ruleset> {
+/// Something that a rule set can have less, by its position.
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    Table(usize),
+    Set(usize, usize),
+    /// The last chain of a table: the names of the others stay.
+    Chain(usize),
+    /// Every rule of a chain.
+    Rules(usize, usize),
+    Rule(usize, usize, usize),
+    Part(usize, usize, usize, usize),
+}
+
+/// Everything that it can have less, the largest first.
+fn pieces(rules: &Ruleset) -> Vec<Piece> {
     let mut found = Vec::new();
-    let mut without = |change: &mut dyn FnMut(&mut Ruleset)| {
-        let mut less = rules.clone();
-        change(&mut less);
-        found.push(less);
-    };
-    for at in 0..rules.tables.len() {
-        without(&mut |less| drop(less.tables.remove(at)));
-        for set in 0..rules.tables[at].sets.len() {
-            without(&mut |less| drop(less.tables[at].sets.remove(set)));
+    for (at, table) in rules.tables.iter().enumerate() {
+        if rules.tables.len() > 1 {
+            found.push(Piece::Table(at));
         }
-        for chain in 0..rules.tables[at].chains.len() {
-            let count = rules.tables[at].chains[chain].rules.len();
-            if count > 1 {
-                without(&mut |less| less.tables[at].chains[chain].rules.clear());
+        found.extend((0..table.sets.len()).map(|set| Piece::Set(at, set)));
+        if table.chains.len() > 1 {
+            found.push(Piece::Chain(at));
+        }
+        for (chain, it) in table.chains.iter().enumerate() {
+            if it.rules.len() > 1 {
+                found.push(Piece::Rules(at, chain));
             }
-            for rule in 0..count {
-                without(&mut |less| drop(less.tables[at].chains[chain].rules.remove(rule)));
-                let parts = rules.tables[at].chains[chain].rules[rule].parts.len();
-                for part in 0..if parts > 1 { parts } else { 0 } {
-                    without(&mut |less| {
-                        less.tables[at].chains[chain].rules[rule].parts.remove(part);
-                    });
-                }
+            for (rule, it) in it.rules.iter().enumerate() {
+                found.push(Piece::Rule(at, chain, rule));
+                let parts = if it.parts.len() > 1 {
+                    it.parts.len()
+                } else {
+                    0
+                };
+                found.extend((0..parts).map(|part| Piece::Part(at, chain, rule, part)));
             }
         }
-        // The names of the others stay.
-        without(&mut |less| drop(less.tables[at].chains.pop()));
     }
-    found.retain(|less| {
-        !less.tables.is_empty() && less.tables.iter().all(|it| !it.chains.is_empty())
-    });
     found
+}
+
+impl Piece {
+    /// The rule set without it.
+    fn taken_from(self, rules: &Ruleset) -> Ruleset {
+        let mut less = rules.clone();
+        let tables = &mut less.tables;
+        match self {
+            Self::Table(at) => drop(tables.remove(at)),
+            Self::Set(at, set) => drop(tables[at].sets.remove(set)),
+            Self::Chain(at) => drop(tables[at].chains.pop()),
+            Self::Rules(at, chain) => tables[at].chains[chain].rules.clear(),
+            Self::Rule(at, chain, rule) => drop(tables[at].chains[chain].rules.remove(rule)),
+            Self::Part(at, chain, rule, part) => {
+                tables[at].chains[chain].rules[rule].parts.remove(part);
+            }
+        }
+        less
+    }
 }

@@ -125,6 +125,10 @@ const ANSWERS: &str = "chain answers {
 /// The comment of rules that count what could not be noted.
 const LOST: &str = "lost";
 
+/// The comment of rules that count what was: a listing of a set that the kernel rebuilds meanwhile
+/// leaves elements out.
+const NOTED: &str = "noted";
+
 /// The table, as nft text. Its chains run before and after all others that can be under test.
 #[must_use]
 pub fn table() -> String {
@@ -169,7 +173,10 @@ fn last_chain(hook: Hook) -> String {
         Hook::Prerouting | Hook::Forward | Hook::Output => "accept",
     };
     for (_, name, of) in PASSED.iter().filter(|(at, ..)| *at == hook) {
-        let _ = writeln!(text, " add @{name} {{ {of} }} {verdict}");
+        let _ = writeln!(
+            text,
+            " add @{name} {{ {of} }} counter {verdict} comment \"{NOTED}\""
+        );
     }
     let _ = writeln!(text, " counter {verdict} comment \"{LOST}\"\n}}");
     text
@@ -230,6 +237,10 @@ pub struct Observed {
     answers: Vec<(Number, String)>,
     /// How much could not be noted since there is the table.
     pub lost: u64,
+    /// How much was noted since there is the table.
+    pub noted: u64,
+    /// How much of it was listed.
+    pub listed: u64,
     /// When it was.
     pub clock: Clock,
 }
@@ -244,12 +255,15 @@ impl Observed {
         let mut observed = Self {
             passed: vec![0; 1 << 16],
             answers: Vec::new(),
-            lost: lost(&listing),
+            lost: counted(&listing, LOST),
+            noted: counted(&listing, NOTED),
+            listed: 0,
             clock,
         };
         for (name, elements) in sets(&listing) {
             if let Some((hook, ..)) = PASSED.iter().find(|(_, set, _)| *set == name) {
                 for number in elements.split(',').filter_map(number) {
+                    observed.listed += 1;
                     observed.passed[usize::from(number)] |= 1 << *hook as u8;
                 }
             } else {
@@ -290,9 +304,9 @@ impl Observed {
     }
 }
 
-/// What the rules have counted that count what could not be noted.
-fn lost(listing: &str) -> u64 {
-    let comment = format!("comment \"{LOST}\"");
+/// What the rules have counted that have this comment.
+fn counted(listing: &str, comment: &str) -> u64 {
+    let comment = format!("comment \"{comment}\"");
     let rules = listing.lines().filter(|line| line.ends_with(&comment));
     let packets = rules.filter_map(|rule| {
         let (_, rest) = rule.split_once("counter packets ")?;

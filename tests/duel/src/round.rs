@@ -9,8 +9,8 @@ use crate::nftables::Nftables;
 use crate::observer::{self, Observed, forget};
 use crate::shots::{Salvo, Shot};
 
-/// How often a round is played. A set that packets are put into grows behind their backs, and takes
-/// nothing while it does.
+/// How often a round is played. A set that packets are put into grows behind their backs, takes
+/// nothing while it does, and is not listed whole.
 const ATTEMPTS: usize = 8;
 
 /// A machine with nft.
@@ -18,8 +18,8 @@ const ATTEMPTS: usize = 8;
 pub struct Ring {
     arena: Arena,
     nft: Nftables,
-    /// What the observer could not note so far.
-    lost: u64,
+    /// What the observer could not note so far, and what it noted.
+    counted: (u64, u64),
 }
 
 impl Ring {
@@ -35,7 +35,7 @@ impl Ring {
         Ok(Self {
             arena,
             nft,
-            lost: 0,
+            counted: (0, 0),
         })
     }
 
@@ -51,10 +51,11 @@ impl Ring {
                 self.clean(rules)?;
             }
             let (listing, observed) = done?;
-            if observed.lost == self.lost {
+            let (lost, noted) = self.counted;
+            self.counted = (observed.lost, observed.noted);
+            if observed.lost == lost && observed.noted == noted + observed.listed {
                 return Ok(judge(&listing, salvo, &observed));
             }
-            self.lost = observed.lost;
         }
         Err(io::Error::other(
             "the kernel has no room for the numbers of packets",
