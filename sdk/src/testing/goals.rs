@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use portreeve_model::address::Family;
-use portreeve_model::evaluate::evaluate;
+use portreeve_model::evaluate::{Evaluation, evaluate};
 use portreeve_model::field::Field;
 use portreeve_model::goal::{Goal, Quantifier};
 use portreeve_model::packet::{CtState, Loaded, Packet, Transport};
@@ -74,16 +74,19 @@ fn check_file<P: Policy>(file: &CaseFile) -> usize {
         )
         .collect();
     let packets = lattice(&ruleset, &goals);
+    let tables = ruleset.tables("goal");
+    let evaluated = |packet| (packet, evaluate(&tables, packet));
+    let evaluated: Vec<_> = packets.iter().map(evaluated).collect();
     for goal in &goals {
         let concerned = packets.iter().any(|packet| goal.concerns(packet, &ruleset));
         assert!(concerned, "{path}: goal `{}` is about no packet", goal.name);
-        if let Some(packet) = packets
+        if let Some((packet, _)) = evaluated
             .iter()
-            .find(|packet| !goal.holds_for(packet, &ruleset))
+            .find(|(packet, evaluation)| !goal.is_kept(packet, evaluation, &ruleset))
         {
             panic!("{path}: {}", broken(goal, packet, &ruleset));
         }
-        if let Some([accepted, other]) = unlike(goal, &packets, &ruleset) {
+        if let Some([accepted, other]) = unlike(goal, &evaluated, &ruleset) {
             panic!(
                 "{path}: goal `{}` does not hold\n  accepted  {accepted}\n  but not   {other}",
                 goal.name
@@ -95,15 +98,21 @@ fn check_file<P: Policy>(file: &CaseFile) -> usize {
 
 /// Of a goal that both families fare alike, two packets that do not: one that is accepted and one
 /// of the other family that is not, or may not be.
-fn unlike<'p>(goal: &Goal, packets: &'p [Packet], ruleset: &Ruleset) -> Option<[&'p Packet; 2]> {
+fn unlike<'p>(
+    goal: &Goal,
+    packets: &[(&'p Packet, Evaluation<'_>)],
+    ruleset: &Ruleset,
+) -> Option<[&'p Packet; 2]> {
     if goal.quantifier != Quantifier::FamiliesAlike {
         return None;
     }
-    let tables = ruleset.tables("goal");
     // By what both families have: the first packet of each family that is accepted, and that is not.
     let mut seen: HashMap<Common<'_>, [[Option<&Packet>; 2]; 2]> = HashMap::new();
-    for packet in packets.iter().filter(|it| goal.concerns(it, ruleset)) {
-        let accepted = evaluate(&tables, packet).must_accept();
+    for (packet, evaluation) in packets {
+        if !goal.concerns(packet, ruleset) {
+            continue;
+        }
+        let accepted = evaluation.must_accept();
         let family = usize::from(packet.addresses.family() == Family::Ip6);
         let seen = seen.entry(common(packet)).or_default();
         if let Some(other) = seen[1 - family][usize::from(!accepted)] {

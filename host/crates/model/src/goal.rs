@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::draft;
-use crate::evaluate::evaluate;
+use crate::evaluate::{Evaluation, evaluate};
 use crate::field::PortProtocol;
 use crate::packet::{Hook, Packet};
 use crate::ruleset::{Match, Ruleset};
@@ -97,12 +97,17 @@ impl Goal {
     /// certain breaks both "all accepted" and "none accepted".
     #[must_use]
     pub fn holds_for(&self, packet: &Packet, ruleset: &Ruleset) -> bool {
+        let tables = ruleset.tables("goal");
+        self.is_kept(packet, &evaluate(&tables, packet), ruleset)
+    }
+
+    /// The same of a packet with which this happens.
+    #[must_use]
+    pub fn is_kept(&self, packet: &Packet, evaluation: &Evaluation<'_>, ruleset: &Ruleset) -> bool {
         if packet.hook != self.hook {
             return true;
         }
         let concerned = self.concerns(packet, ruleset);
-        let tables = ruleset.tables("goal");
-        let evaluation = evaluate(&tables, packet);
         match self.quantifier {
             Quantifier::AllAccepted => !concerned || evaluation.must_accept(),
             Quantifier::NoneAccepted => !concerned || evaluation.must_drop(),
