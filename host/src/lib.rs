@@ -10,6 +10,8 @@ pub mod exit_code;
 pub mod inputs;
 pub mod policy;
 
+pub mod session;
+
 pub mod proofs;
 
 pub mod pipeline;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::kernel::{Kernel, KernelError};
-use super::sockets::{self, Socket};
+use crate::session::sockets::{self, Socket};
 
 /// Tells conntrack of the TCP connections of this network namespace, and how many it did not know.
 /// What cannot be read is left out: conntrack picks such a connection up by itself, and only who

@@ -18,7 +18,6 @@ use portreeve_model::ruleset::Ruleset;
 
 use crate::apply::Request;
 use crate::apply::notice::Notices;
-use crate::apply::session::Session;
 use crate::apply::store::StateDir;
 use crate::apply::survey::survey;
 use crate::cli::{Cli, Command, Format, Options};
@@ -27,6 +26,7 @@ use crate::inputs::{self, Config};
 use crate::pipeline::{self, Candidate, Plan, PlanError};
 use crate::policy::{Cache, Policy};
 use crate::report::{Answer, Failure, Printer};
+use crate::session::Session;
 
 /// Runs one command to its end: answer to stdout, story to stderr.
 pub fn run(cli: &Cli) -> ExitCode {

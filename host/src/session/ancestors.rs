@@ -14,7 +14,7 @@ use procfs::ProcResult;
 use procfs::process::Process;
 
 use super::Connection;
-use crate::apply::sockets::{self, Socket};
+use super::sockets::{self, Socket};
 
 /// Processes above us that are looked at. Ours: a login, sudo and nested scripts make ten.
 const ANCESTORS_MAX: usize = 256;

@@ -6,6 +6,7 @@
 
 mod ancestors;
 mod evidence;
+pub(crate) mod sockets;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +17,7 @@ use portreeve_model::diagnostic::Quoted;
 
 use self::ancestors::Ancestor;
 pub use self::evidence::{Evidence, NoEvidence};
-use super::sockets::plain;
+use self::sockets::plain;
 
 /// The session in which this process runs.
 #[derive(Clone, Debug, Eq, PartialEq)]

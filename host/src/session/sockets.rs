@@ -7,20 +7,20 @@ use procfs::{ProcError, ProcResult};
 
 /// A TCP socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Socket {
-    pub(super) inode: u64,
+pub(crate) struct Socket {
+    pub(crate) inode: u64,
     /// An IPv4 address of a socket for both families is shown as what it is on the wire.
-    pub(super) local: SocketAddr,
-    pub(super) remote: SocketAddr,
-    pub(super) is_listening: bool,
-    pub(super) is_established: bool,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) is_listening: bool,
+    pub(crate) is_established: bool,
 }
 
 /// All of them, of both families.
 ///
 /// # Errors
 /// When /proc cannot be read.
-pub(super) fn tcp() -> ProcResult<Vec<Socket>> {
+pub(crate) fn tcp() -> ProcResult<Vec<Socket>> {
     let tcp = procfs::net::tcp()?;
     let tcp6 = match procfs::net::tcp6() {
         // The kernel was started without IPv6.
@@ -41,6 +41,6 @@ fn socket(entry: TcpNetEntry) -> Socket {
 }
 
 /// Without scope and flow, which are no part of what rules and conntrack see.
-pub(super) fn plain(socket: SocketAddr) -> SocketAddr {
+pub(crate) fn plain(socket: SocketAddr) -> SocketAddr {
     SocketAddr::new(socket.ip().to_canonical(), socket.port())
 }
