@@ -84,6 +84,12 @@ impl Survey {
                 self.value(Level::Field(field), value);
             }
         }
+        for (field, value) in told_apart_if_asked() {
+            let level = Level::Field(field);
+            if self.levels.contains_key(&level.rank()) {
+                self.value(level, value);
+            }
+        }
         let levels: Vec<Level> = self.levels.keys().map(|(_, level)| *level).collect();
         let partition =
             |(level, sets): (Level, Sets)| sets.partition(&level.domain(), level.may_be_absent());
@@ -117,6 +123,13 @@ fn always_told_apart() -> [(Field, Vec<u128>); 4] {
         ),
         (Field::L4proto, protocols.collect()),
     ]
+}
+
+/// Where rules ask for an interface by its number or its name, `lo` is told apart: one says the
+/// other.
+fn told_apart_if_asked() -> impl Iterator<Item = (Field, u128)> {
+    let lo = interface::number("lo").map(|lo| (Field::Oifname, lo));
+    [(Field::Iif, 1), (Field::Oif, 1)].into_iter().chain(lo)
 }
 
 /// All packets, as far as what is spoken of tells them apart.
