@@ -126,7 +126,7 @@ impl Prover<'_> {
 
     /// A packet of the region of which the evaluator says the same; one of which it does not, when
     /// there is no other.
-    fn confirmed(
+    pub(crate) fn confirmed(
         &mut self,
         claim: Claim,
         region: Region,

@@ -18,6 +18,7 @@ mod prover;
 mod shadow;
 mod space;
 mod transfer;
+mod undone;
 mod witness;
 
 pub use self::change::{Change, Direction, Fate};
@@ -28,3 +29,4 @@ pub use self::prover::{Inquiry, PacketsId, Prover, RulesId};
 pub use self::shadow::{Dead, Why};
 pub use self::space::{Budget, Certainty, Changed, Outcome, Outcomes, OverBudget};
 pub use self::transfer::{Place, Way};
+pub use self::undone::Undone;
