@@ -42,7 +42,7 @@ pub(crate) fn alike(space: &mut Space, valuation: &Valuation) -> Within<Region> 
     let mut all = EVERYTHING;
     for (level, value) in valuation {
         let region = match value {
-            Some(value) => space.at_value(*level, *value)?,
+            Some(value) => space.like_value(*level, *value)?,
             None => {
                 let having = space.having(*level)?;
                 space.store.without(EVERYTHING, having)?

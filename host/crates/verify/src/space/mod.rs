@@ -203,6 +203,17 @@ impl Space {
 
     /// The packets of which a variable is this value; all of them when nobody asks for it.
     pub(crate) fn at_value(&mut self, level: Level, value: u128) -> Within<Region> {
+        let apart = self.position(level).is_none_or(|at| {
+            let partition = &self.partitions[usize::from(at)];
+            let atom = partition.atom_of(value);
+            atom.is_none_or(|atom| partition.count(atom) == 1)
+        });
+        debug_assert!(apart, "surveyed: {level:?} {value}");
+        self.like_value(level, value)
+    }
+
+    /// The packets of which nobody tells the value of a variable from this one.
+    pub(crate) fn like_value(&mut self, level: Level, value: u128) -> Within<Region> {
         let Some(at) = self.position(level) else {
             return Ok(EVERYTHING);
         };
@@ -210,7 +221,6 @@ impl Space {
         let Some(wanted) = partition.atom_of(value) else {
             return Ok(NOTHING);
         };
-        debug_assert_eq!(partition.count(wanted), 1, "surveyed: {level:?} {value}");
         let count = partition.len();
         self.store.atoms(at, count, |atom| atom == wanted)
     }
