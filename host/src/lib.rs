@@ -14,6 +14,8 @@ pub mod session;
 
 pub mod proofs;
 
+pub mod guard;
+
 pub mod pipeline;
 
 pub mod apply;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Codes whose triggering case is a unit test next to what finds the mistake. The others come
 /// from guests and kernels, which the tests beside this one set up.
-const UNIT_TESTED: [char; 4] = ['V', 'C', 'S', 'F'];
+const UNIT_TESTED: [char; 5] = ['V', 'C', 'S', 'F', 'L'];
 
 /// Codes that no test brings about, and why.
 const NOT_BROUGHT_ABOUT: [(&str, &str); 8] = [
