@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use portreeve_model::tables::TableFamily;
 use portreeve_nft::{Cause, Refusal, Subject, Transaction};
 use serde_json::Value;
 use thiserror::Error;
@@ -228,7 +229,34 @@ impl Nft {
     /// # Errors
     /// When nft could not be asked.
     pub fn list_everything(&self) -> Result<String, NftError> {
-        match self.run(&["-j", "list", "ruleset"], b"") {
+        self.listing(&["-j", "list", "ruleset"])
+    }
+
+    /// Every table of every family, without the elements of sets.
+    ///
+    /// # Errors
+    /// When nft could not be asked.
+    pub fn list_everything_tersely(&self) -> Result<String, NftError> {
+        self.listing(&["-j", "-t", "list", "ruleset"])
+    }
+
+    /// One table with all elements; none when it has a name that nft would not read as one.
+    ///
+    /// # Errors
+    /// When nft could not be asked.
+    pub fn list_table(&self, family: TableFamily, name: &str) -> Result<Option<String>, NftError> {
+        // nft puts its arguments together and reads them as commands.
+        let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
+        if !(name.as_bytes().first().is_some_and(is_letter) && name.bytes().all(is_plain)) {
+            return Ok(None);
+        }
+        let listed = self.listing(&["-j", "list", "table", family.keyword(), name]);
+        listed.map(Some)
+    }
+
+    fn listing(&self, arguments: &[&str]) -> Result<String, NftError> {
+        match self.run(arguments, b"") {
             Ok(listed) => Ok(listed),
             Err(Failure::Error(error)) => Err(error),
             Err(Failure::Refused(stderr)) => {

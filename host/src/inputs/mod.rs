@@ -4,7 +4,7 @@
 //! contract, or a setting that its policy does not take, ends the run with every reason at once.
 
 mod config;
-mod facts;
+pub(crate) mod facts;
 mod feed;
 pub(crate) mod file;
 mod nearest;
