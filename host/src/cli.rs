@@ -111,6 +111,9 @@ pub struct Apply {
     /// Make the rule set permanent at once: for provisioning, where nobody can be locked out
     #[arg(long)]
     pub no_trial: bool,
+    /// Apply it even if it locks you out: it says what will happen
+    #[arg(long)]
+    pub allow_lockout: bool,
 }
 
 /// Make the rule set on trial permanent.

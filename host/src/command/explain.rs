@@ -12,16 +12,11 @@ use super::make_candidate;
 use crate::apply::nft::Nft;
 use crate::cli::{self, Options};
 use crate::inputs::file::{self, ReadError};
+use crate::observe::surroundings;
 use crate::report::{Answer, Explanation, Failure, Printer, Source};
 
 /// Bytes in a listing. Ours: one with a million prefixes has 26 MB.
 const LISTING_BYTES_MAX: u64 = 256 << 20;
-
-/// Where the kernel names the tables of iptables-legacy, which nft does not list.
-const LEGACY: [(&str, &str); 2] = [
-    ("iptables", "/proc/net/ip_tables_names"),
-    ("ip6tables", "/proc/net/ip6_tables_names"),
-];
 
 pub(super) fn run(
     arguments: &cli::Explain,
@@ -40,7 +35,12 @@ pub(super) fn run(
             let tables = candidate.ruleset().tables(portreeve_nft::TABLE);
             (Source::Plan, tables)
         }
-        Some("live") => (Source::Machine { legacy: legacy() }, live()?),
+        Some("live") => (
+            Source::Machine {
+                legacy: surroundings::legacy().unwrap_or_default(),
+            },
+            live()?,
+        ),
         Some(file) => (Source::Listing(file.to_owned()), of_listing(file)?),
     };
     Ok(Answer::Explanation(Box::new(Explanation {
@@ -85,14 +85,4 @@ fn listing(file: &str) -> Result<String, ReadError> {
         file::read(Path::new(file), LISTING_BYTES_MAX)?.bytes
     };
     String::from_utf8(bytes).map_err(|_| ReadError::NotText)
-}
-
-/// The tables of iptables-legacy that this machine has, if it has any.
-fn legacy() -> Vec<String> {
-    let found = LEGACY.iter().filter_map(|(program, path)| {
-        let names = std::fs::read_to_string(path).ok()?;
-        let names: Vec<&str> = names.split_whitespace().collect();
-        (!names.is_empty()).then(|| format!("{program}: {}", names.join(", ")))
-    });
-    found.collect()
 }

@@ -14,12 +14,13 @@ mod status;
 use std::path::Path;
 use std::time::SystemTime;
 
+use portreeve_model::inputs::Value;
 use portreeve_model::ruleset::Ruleset;
 
 use crate::apply::Request;
 use crate::apply::notice::Notices;
 use crate::apply::store::StateDir;
-use crate::apply::survey::survey;
+use crate::apply::survey::Survey;
 use crate::cli::{Cli, Command, Format, Options};
 use crate::exit_code::ExitCode;
 use crate::inputs::{self, Config};
@@ -114,14 +115,21 @@ fn planned(
     Ok(plan)
 }
 
-/// The rule set that is in force in our table, as it was recorded; none where that cannot be read,
-/// or where nothing of ours is in force as it was applied.
-fn in_force(options: &Options) -> Option<Ruleset> {
-    let survey = survey(&StateDir::new(options.state_dir.clone())).ok()?;
+/// The rule set that is in force in our table, as it was recorded; none where nothing of ours is in
+/// force as it was applied.
+fn in_force(survey: &Survey) -> Option<&Ruleset> {
     let number = survey.machine.in_force()?;
-    let sides = [survey.trial, survey.confirmed].into_iter().flatten();
+    let sides = [&survey.trial, &survey.confirmed].into_iter().flatten();
     let mut sides = sides.filter(|(of, _)| *of == number);
     sides.next().map(|(_, ruleset)| ruleset)
+}
+
+/// The port that a policy's setting says sshd listens on.
+fn ssh_port(candidate: &Candidate) -> Option<u16> {
+    match candidate.inputs().value("ssh-port") {
+        Some(Value::Port(port)) => Some(*port),
+        _ => None,
+    }
 }
 
 /// Who asks, and where this machine keeps what it was asked.

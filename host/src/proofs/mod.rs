@@ -13,7 +13,7 @@ use portreeve_model::tables::Tables;
 use portreeve_verify::{Answer, Budget, Claim, Inquiry, Prover, RulesId, Undecided, Way};
 
 pub use self::because::{Because, chain_name, rule_name};
-pub use self::outlook::{Changes, DeadRule, Outlook, Sides, difference};
+pub use self::outlook::{Changes, DeadRule, Outlook, Sides, difference, exposure};
 
 /// A goal, and whether it holds.
 #[derive(Clone, Debug)]

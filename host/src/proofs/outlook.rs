@@ -67,6 +67,18 @@ impl Outlook {
     }
 }
 
+/// Who reaches what, by a rule set alone.
+///
+/// # Errors
+/// When that takes more than the prover's budget.
+pub fn exposure(ruleset: &Ruleset) -> Result<Exposure, OverBudget> {
+    let tables = ruleset.tables(portreeve_nft::TABLE);
+    let mut inquiry = Inquiry::new();
+    let rules = inquiry.rules(&tables);
+    let mut prover = inquiry.prover(Budget::DEFAULT);
+    prover.exposure(rules, Way::At(Hook::Input))
+}
+
 /// What two rule sets do otherwise.
 ///
 /// # Errors

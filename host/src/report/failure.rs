@@ -15,6 +15,7 @@ use crate::apply::token::TokenError;
 use crate::apply::trial::{Ending, Refusal};
 use crate::apply::{ApplyError, Failed, MachineState, with_causes};
 use crate::exit_code::ExitCode;
+use crate::guard::Judgement;
 use crate::inputs::{InputsError, NoPeriod};
 use crate::observe::ObserveError;
 use crate::pipeline::{Candidate, PlanError};
@@ -216,6 +217,12 @@ impl Failure {
     pub fn unproved(candidate: &Candidate) -> Self {
         let found = candidate.proofs().iter().filter_map(proofs::diagnostic);
         Self::new(ExitCode::Refuted, found.collect())
+    }
+
+    /// The operator would be locked out.
+    #[must_use]
+    pub fn lock_out(judgement: &Judgement) -> Self {
+        Self::new(ExitCode::Refuted, judgement.diagnostics())
     }
 
     /// The same, with the state that the machine is in.

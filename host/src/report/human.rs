@@ -1,6 +1,7 @@
 //! Answers and failures for people.
 
 mod explain;
+pub(super) mod guard;
 mod proofs;
 mod trial;
 
@@ -51,14 +52,23 @@ impl Paint {
 pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
     match answer {
         Answer::Plan(planned) => {
-            let Planned { candidate, outlook } = &**planned;
+            let Planned {
+                candidate,
+                outlook,
+                judgement,
+                machine,
+            } = &**planned;
             let rules = candidate.ruleset();
             let table = rules.to_nft(portreeve_nft::TABLE, Elements::AtMost(SHOWN_ELEMENTS_MAX));
-            let (proofs, outlook) = (
+            [
+                heading(candidate),
+                format!("\n{table}\n"),
                 proofs::proofs(candidate, paint),
+                guard::judgement(judgement, paint),
+                guard::machine(machine, paint),
                 proofs::outlook(outlook, paint),
-            );
-            format!("{}\n{table}\n{outlook}{proofs}", heading(candidate))
+            ]
+            .concat()
         }
         Answer::Difference(it) => proofs::difference(it, paint),
         Answer::Check { plan, checked_in } => checked(plan, *checked_in, paint),

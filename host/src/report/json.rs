@@ -1,6 +1,7 @@
 //! Answers and failures for programs: one JSON document, the same facts as for people.
 
 mod explain;
+mod guard;
 mod proofs;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +21,8 @@ pub(super) fn answer(answer: &Answer) -> String {
         Answer::Plan(planned) => json!({
             "plan": self::plan(&planned.candidate),
             "outlook": proofs::outlook(&planned.outlook),
+            "lock_out": guard::judgement(&planned.judgement),
+            "whole_machine": guard::machine(&planned.machine),
         }),
         Answer::Difference(it) => json!({ "difference": proofs::difference(it) }),
         Answer::Check { plan, checked_in } => json!({
@@ -225,6 +228,8 @@ fn status(status: &Status) -> Value {
         "on_trial": survey.trial_record,
         "ended": survey.ended,
         "notes": survey.notes,
+        "exposure": status.exposure.as_ref().map(proofs::told_exposure),
+        "whole_machine": status.machine.as_ref().map(guard::machine),
     })
 }
 

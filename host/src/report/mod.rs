@@ -14,10 +14,11 @@ use std::rc::Rc;
 
 use portreeve_model::ruleset::text::Elements;
 use portreeve_nft::layout::Number;
-use portreeve_verify::OverBudget;
+use portreeve_verify::{Exposure, OverBudget};
 
 pub use self::explanation::{Explanation, Source};
 pub use self::failure::Failure;
+pub(crate) use self::human::guard::why_open;
 pub use crate::apply::MachineState;
 use crate::apply::generation::Record;
 use crate::apply::store::{Entry, StoreError};
@@ -26,6 +27,7 @@ use crate::apply::trial::Situation;
 use crate::apply::{Booted, OnTrial, RolledBack};
 use crate::cli::Format;
 use crate::exit_code::ExitCode;
+use crate::guard::{Judgement, WholeMachine};
 use crate::observe::{ObserveError, Observed};
 use crate::pipeline::{Candidate, Plan};
 use crate::policy::LogLine;
@@ -103,6 +105,18 @@ pub struct Planned {
     pub candidate: Candidate,
     /// What it would make of the machine.
     pub outlook: Outlook,
+    /// Whether the operator still gets in.
+    pub judgement: Judgement,
+    /// Who else on the machine has a say.
+    pub machine: WholeMachine,
+}
+
+impl Planned {
+    /// Whether it may be applied: every goal is proved, and nobody is locked out.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.candidate.is_proved() && !self.judgement.locks_out()
+    }
 }
 
 /// What two rule sets do otherwise.
@@ -132,6 +146,10 @@ pub struct Status {
     pub survey: Survey,
     /// Whether the kernel lists what was applied; none when there is nothing to compare with.
     pub contents: Option<Result<Observed, ObserveError>>,
+    /// Who reaches what by what is in force in our table, if anything is.
+    pub exposure: Option<Result<Exposure, OverBudget>>,
+    /// Who else on the machine has a say.
+    pub machine: Option<WholeMachine>,
 }
 
 impl Status {
@@ -165,7 +183,7 @@ impl Answer {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Status(status) if status.is_drift() => ExitCode::Drift,
-            Self::Plan(planned) if !planned.candidate.is_proved() => ExitCode::Refuted,
+            Self::Plan(planned) if !planned.is_good() => ExitCode::Refuted,
             Self::Status(_)
             | Self::Plan(_)
             | Self::Difference(_)
@@ -217,7 +235,7 @@ impl Printer {
         match print(&text) {
             Ok(()) => {
                 if let (Answer::Plan(planned), false) = (answer, self.format == Format::Json) {
-                    self.unproved(&planned.candidate);
+                    self.refused(planned);
                 }
                 answer.exit_code()
             }
@@ -228,13 +246,15 @@ impl Printer {
         }
     }
 
-    /// Tells of every goal that is not proved, after the rule set that was shown.
-    fn unproved(&self, candidate: &Candidate) {
-        if !candidate.is_proved() {
-            tell(&human::failure(
-                &Failure::unproved(candidate),
-                &self.failures,
-            ));
+    /// Tells why a rule set that was shown cannot be applied, if so.
+    fn refused(&self, planned: &Planned) {
+        for failure in [
+            Failure::unproved(&planned.candidate),
+            Failure::lock_out(&planned.judgement),
+        ] {
+            if !failure.diagnostics().is_empty() {
+                tell(&human::failure(&failure, &self.failures));
+            }
         }
     }
 

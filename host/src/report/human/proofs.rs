@@ -46,10 +46,7 @@ pub(super) fn proofs(candidate: &Candidate, paint: &Paint) -> String {
 
 /// Who reaches what, what changes, and which rules do nothing.
 pub(super) fn outlook(outlook: &Outlook, paint: &Paint) -> String {
-    let mut out = match &outlook.exposure {
-        Ok(exposure) => self::exposure(exposure, paint),
-        Err(over) => not_told("exposure", over),
-    };
+    let mut out = told_exposure(&outlook.exposure, paint);
     match &outlook.dead {
         Ok(rules) => rules.iter().for_each(|rule| out.push_str(&dead(rule))),
         Err(over) => out.push_str(&not_told("dead", over)),
@@ -63,6 +60,14 @@ pub(super) fn outlook(outlook: &Outlook, paint: &Paint) -> String {
         Some(Err(over)) => out.push_str(&not_told("changes", over)),
     }
     out
+}
+
+/// Who reaches what, or why that is not told.
+pub(super) fn told_exposure(found: &Result<Exposure, OverBudget>, paint: &Paint) -> String {
+    match found {
+        Ok(exposure) => self::exposure(exposure, paint),
+        Err(over) => not_told("exposure", over),
+    }
 }
 
 /// What two rule sets do otherwise.

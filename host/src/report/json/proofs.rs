@@ -72,7 +72,7 @@ pub(super) fn outlook(outlook: &Outlook) -> Value {
         rules.collect::<Value>()
     });
     json!({
-        "exposure": told(outlook.exposure.as_ref().map(exposure)),
+        "exposure": told_exposure(&outlook.exposure),
         "idle_rules": told(dead),
         "changes": outlook.changes.as_ref().map(|it| told(it.as_ref().map(|it| changes(it)))),
     })
@@ -90,6 +90,11 @@ pub(super) fn difference(difference: &Difference) -> Value {
 /// A value, or why there is none.
 fn told(value: Result<Value, &OverBudget>) -> Value {
     value.unwrap_or_else(|over| json!({ "not_told": over.to_string() }))
+}
+
+/// Who reaches what, or why that is not told.
+pub(super) fn told_exposure(found: &Result<Exposure, OverBudget>) -> Value {
+    told(found.as_ref().map(exposure))
 }
 
 fn exposure(exposure: &Exposure) -> Value {
