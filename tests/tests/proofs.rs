@@ -3,18 +3,23 @@
 //! The prover is asked about the built-in policies and about thousands of rule sets that are wrong by
 //! one step; every packet that it shows is judged again by the evaluator, and some by a kernel.
 
-use portreeve::proofs::{Proof, prove};
+use portreeve::proofs::{Because, Outlook, Proof, difference, prove};
+use portreeve_model::address::Family;
 use portreeve_model::evaluate::{HookVerdict, evaluate};
-use portreeve_model::goal::Goal;
-use portreeve_model::packet::{Hook, Packet};
-use portreeve_model::ruleset::Ruleset;
-use portreeve_model::tables::Tables;
-use portreeve_model::validate::{instantiate, validate};
-use portreeve_sdk::Policy;
+use portreeve_model::field::{Field, PortProtocol};
+use portreeve_model::goal::{Goal, Quantifier};
+use portreeve_model::intervals::Interval;
+use portreeve_model::packet::{CtState, Hook, Packet};
+use portreeve_model::ruleset::{ChainPolicy, LogLevel, Ruleset, TimeUnit};
+use portreeve_model::tables::{Expression, Match, Operand, Tables};
+use portreeve_model::validate::{Feeds, instantiate, validate};
 use portreeve_sdk::testing::{CaseFile, mutants};
+use portreeve_sdk::{Chain, Policy, draft, prefixes, rule};
 use portreeve_tests::guests::workspace;
 use portreeve_tests::random;
-use portreeve_verify::{Answer, Budget, Inquiry, Outcome, Undecided, Way};
+use portreeve_verify::{
+    Answer, Budget, Claim, Direction, Inquiry, Outcome, Reach, Undecided, Way, Why,
+};
 use strict_origin::StrictOrigin;
 use tunnel_origin::TunnelOrigin;
 
@@ -179,4 +184,236 @@ fn every_construct_of_a_policy_means_the_same_to_prover_and_evaluator() {
 /// Whether a rule copies one mark to another: to the diagram the value is then unknown.
 fn copies(tables: &Tables) -> bool {
     format!("{tables:?}").contains("value: Field(")
+}
+
+/// A draft as a rule set, among the tables of a machine.
+fn machine(draft: portreeve_sdk::Draft) -> Tables {
+    let ruleset = validate(&draft, &Feeds::default()).expect("a valid draft");
+    ruleset.tables("portreeve")
+}
+
+fn office() -> portreeve_sdk::Addresses {
+    prefixes(["192.0.2.0/24"])
+}
+
+/// The answer to a claim about what comes to input.
+fn ask(tables: &Tables, clauses: &[Vec<Match>], quantifier: Quantifier) -> Answer {
+    let mut inquiry = Inquiry::new();
+    let rules = inquiry.rules(tables);
+    let packets = inquiry.packets(clauses);
+    inquiry.prover(Budget::DEFAULT).decide(Claim {
+        rules,
+        way: Way::At(Hook::Input),
+        packets,
+        within: None,
+        quantifier,
+    })
+}
+
+/// TCP to a port that begins a connection.
+fn new_to(port: u128) -> Vec<Match> {
+    let is = |field, value| Match {
+        left: Expression::Field(field),
+        negated: false,
+        right: Operand::Numbers(std::iter::once(Interval::single(value)).collect()),
+    };
+    vec![
+        is(Field::CtState, CtState::New as u128),
+        is(Field::Dport(PortProtocol::Tcp), port),
+    ]
+}
+
+/// Losing this, a server could be applied to that lets the operator in ten times a minute.
+#[test]
+fn what_a_limit_decides_is_never_proved() {
+    let limited = rule("ssh")
+        .tcp_dport(22)
+        .limit_rate(10, TimeUnit::Minute, 5)
+        .accept();
+    let tables = machine(draft([Chain::input(ChainPolicy::Drop).rule(limited)]));
+    for quantifier in [Quantifier::AllAccepted, Quantifier::NoneAccepted] {
+        let answer = ask(&tables, &[new_to(22)], quantifier);
+        let Answer::Undecided(Undecided::Uncertain(packet)) = answer else {
+            panic!("{answer:?}");
+        };
+        let because = Because::leaves_open(&tables, Way::At(Hook::Input), &packet);
+        assert_eq!(because.who, "rule `ssh` in chain inet portreeve input");
+        assert_eq!(
+            because.expression.as_deref(),
+            Some("limit rate 10/minute burst 5 packets")
+        );
+    }
+    // What the limit has no say in is certain.
+    assert_eq!(
+        ask(&tables, &[new_to(23)], Quantifier::NoneAccepted),
+        Answer::Proved
+    );
+}
+
+/// Losing this, a change could open a port for all, and nobody would be told for whom.
+#[test]
+fn a_change_is_told_by_the_packets_that_fare_otherwise() {
+    let ssh = |from: bool| {
+        let rule = rule("ssh").tcp_dport(22);
+        let rule = if from { rule.saddr(office()) } else { rule };
+        machine(draft([Chain::input(ChainPolicy::Drop).rule(rule.accept())]))
+    };
+    let (before, after) = (ssh(true), ssh(false));
+    let told = difference(&before, &after).expect("few rules");
+    let [at_input] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    let [(change, sides)] = at_input.changes.as_slice() else {
+        panic!("{at_input:?}");
+    };
+    assert_eq!(change.direction(), Direction::Opened);
+    let classes: Vec<String> = change.classes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        classes,
+        [
+            "tcp dport 22 ip saddr != 192.0.2.0/24",
+            "meta nfproto ipv6 tcp dport 22"
+        ]
+    );
+    assert_eq!(change.classes[0].addresses(), Some((1 << 32) - 256));
+    assert_eq!(sides.before.who, "the chain policy of inet portreeve input");
+    assert_eq!(sides.after.who, "rule `ssh` in chain inet portreeve input");
+    assert!(evaluate(&before, &change.witness).must_drop());
+    assert!(evaluate(&after, &change.witness).must_accept());
+    assert!(difference(&before, &before).expect("few rules").is_empty());
+}
+
+/// Losing this, a hole in one family would look like none.
+#[test]
+fn a_service_that_is_open_in_one_family_is_seen_beside_the_other() {
+    let web = rule("web")
+        .meta_nfproto(Family::Ip6)
+        .tcp_dport(443)
+        .accept();
+    let office_only = rule("office").saddr(office()).tcp_dport(443).accept();
+    let limited = rule("mail")
+        .tcp_dport(25)
+        .limit_rate(10, TimeUnit::Minute, 5)
+        .accept();
+    let chain = Chain::input(ChainPolicy::Drop).rules([web, office_only, limited]);
+    let tables = machine(draft([chain]));
+    let mut inquiry = Inquiry::new();
+    let rules = inquiry.rules(&tables);
+    let mut prover = inquiry.prover(Budget::DEFAULT);
+    let exposure = prover
+        .exposure(rules, Way::At(Hook::Input))
+        .expect("few rules");
+    let sources: Vec<(Family, Option<&str>)> = exposure
+        .sources
+        .iter()
+        .map(|it| (it.family, it.addresses.as_ref().map(|it| it.words.as_str())))
+        .collect();
+    assert_eq!(
+        sources,
+        [
+            (Family::Ip, Some("!= 192.0.2.0/24")),
+            (Family::Ip, Some("192.0.2.0/24")),
+            (Family::Ip6, None)
+        ]
+    );
+    let reach = |port: &str| {
+        let mut services = exposure.services.iter();
+        let service = services.find(|it| it.of.as_ref().is_some_and(|of| of.words == port));
+        service.expect("somebody reaches it").reach.clone()
+    };
+    let (open, closed, maybe) = (Some(Reach::Open), Some(Reach::Closed), Some(Reach::Maybe));
+    assert_eq!(reach("443"), [closed, open, open]);
+    assert_eq!(reach("25"), [maybe, maybe, maybe]);
+    assert_eq!(exposure.services.len(), 2);
+}
+
+/// Losing this, a rule could stand for years in the belief that it does something.
+#[test]
+fn rules_that_do_nothing_are_found_with_what_decides_instead() {
+    let rules = [
+        rule("web").tcp_dport([80, 443]).accept(),
+        rule("shadowed").saddr(office()).tcp_dport(443).accept(),
+        rule("drops anyway").tcp_dport(25).drop(),
+        rule("logs")
+            .tcp_dport(26)
+            .log("mail ", LogLevel::Info)
+            .drop(),
+        rule("ssh").tcp_dport(22).accept(),
+    ];
+    let draft = draft([Chain::input(ChainPolicy::Drop).rules(rules)]);
+    let ruleset = validate(&draft, &Feeds::default()).expect("a valid draft");
+    let outlook = Outlook::of(&ruleset, None);
+    let dead = outlook.dead.expect("few rules");
+    let told: Vec<(&str, &str, Option<&str>)> = dead
+        .iter()
+        .map(|it| {
+            let why = match it.why {
+                Why::AsksTheImpossible => "impossible",
+                Why::NeverMet(_) => "never met",
+                Why::MakesNoDifference(_) => "no difference",
+            };
+            (
+                it.rule.as_str(),
+                why,
+                it.by.as_ref().map(|by| by.who.as_str()),
+            )
+        })
+        .collect();
+    let chain = "in chain inet portreeve input";
+    assert_eq!(
+        told,
+        [
+            (
+                format!("rule `shadowed` {chain}").as_str(),
+                "never met",
+                Some(format!("rule `web` {chain}").as_str())
+            ),
+            (
+                format!("rule `drops anyway` {chain}").as_str(),
+                "no difference",
+                Some(format!("rule `drops anyway` {chain}").as_str())
+            ),
+        ]
+    );
+}
+
+/// Losing this, two ways to write one rule set would be two rule sets.
+#[test]
+fn what_means_the_same_is_the_same_diagram() {
+    let one = || rule("a").tcp_dport(22).accept();
+    let other = || rule("b").udp_dport(53).drop();
+    let chain = || Chain::input(ChainPolicy::Accept);
+    let same = |a: portreeve_sdk::Draft, b: portreeve_sdk::Draft| {
+        let (a, b) = (machine(a), machine(b));
+        let mut inquiry = Inquiry::new();
+        let (a, b) = (inquiry.rules(&a), inquiry.rules(&b));
+        let mut prover = inquiry.prover(Budget::DEFAULT);
+        prover
+            .equivalent(a, b, Way::At(Hook::Input))
+            .expect("few rules")
+    };
+    // Rules of which no packet meets both may change places.
+    assert!(same(
+        draft([chain().rules([one(), other()])]),
+        draft([chain().rules([other(), one()])])
+    ));
+    // A set may be split.
+    let split = [
+        rule("a").tcp_dport(22).accept(),
+        rule("b").tcp_dport(23).accept(),
+    ];
+    let whole = rule("a").tcp_dport([22, 23]).accept();
+    assert!(same(
+        draft([chain().rules(split)]),
+        draft([chain().rule(whole)])
+    ));
+    // A jump may be written out.
+    let jumps = chain().rule(rule("j").tcp_dport(1..=99).jump("more"));
+    let jumps = [jumps, Chain::regular("more").rule(one())];
+    assert!(same(draft(jumps), draft([chain().rule(one())])));
+    // And what is not the same is not.
+    assert!(!same(
+        draft([chain().rule(other())]),
+        draft([chain().rule(rule("b").udp_dport(54).drop())])
+    ));
 }

@@ -1,7 +1,7 @@
 //! Answers and failures for people.
 
 mod explain;
-pub(super) mod guard;
+pub(crate) mod guard;
 mod proofs;
 mod trial;
 

@@ -138,22 +138,20 @@ pub(crate) fn extent(space: &Space, level: u16, atoms: &[Atom]) -> Extent {
 
 /// The shortest way to say some atoms of a variable.
 fn words(space: &Space, level: u16, atoms: &[Atom], values: &Intervals, kind: Kind) -> String {
-    let few = |values: &Intervals| {
-        let texts = texts(kind, values);
-        (texts.len() <= FEW).then(|| listed(kind, &texts))
-    };
     let others = values_beside(space, level, values);
-    if let Some(words) = few(values) {
-        return words;
+    let (these, those) = (texts(kind, values), texts(kind, &others));
+    // Types of messages have names, and those that are none of a few have not.
+    let either = !matches!(kind, Kind::IcmpType(_));
+    if either && those.len() < these.len() && those.len() <= FEW {
+        return format!("!= {}", listed(kind, &those));
     }
-    if let Some(words) = few(&others) {
-        return format!("!= {words}");
+    if these.len() <= FEW {
+        return listed(kind, &these);
     }
     if let Some(words) = by_sets(space, level, atoms) {
         return words;
     }
-    let (these, those) = (texts(kind, values), texts(kind, &others));
-    if those.len() < these.len() && those.len() <= SHOWN {
+    if either && those.len() < these.len() && those.len() <= SHOWN {
         return format!("!= {}", listed(kind, &those));
     }
     if these.len() <= SHOWN {

@@ -82,7 +82,7 @@ fn scope(scope: &Scope) -> String {
     }
 }
 
-pub(in crate::report) fn why_open(open: &Open) -> String {
+pub(crate) fn why_open(open: &Open) -> String {
     match open {
         Open::Uncertain(packet, culprit) => {
             let on = culprit.because.expression.as_deref();

@@ -19,7 +19,7 @@ use crate::report::proofs::{finding, way_name};
 const CLASSES_SHOWN: usize = 8;
 
 /// Columns of the name of a service.
-const SERVICE_WIDTH: usize = 26;
+const SERVICE_WIDTH: usize = 34;
 
 /// Columns of a class of sources, at most.
 const SOURCE_WIDTH: usize = 18;
