@@ -3,6 +3,7 @@
 //! [`plan`] reads as the list of its stages. A [`Plan`] has private fields and is made nowhere
 //! else, so what has not gone through every stage, or is not proved, cannot be applied.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 
 use portreeve_model::description::Description;
@@ -14,7 +15,7 @@ use portreeve_model::validate::{Feeds, instantiate, validate};
 use portreeve_nft::{LiftError, Transaction, lift, lower};
 use thiserror::Error;
 
-use crate::inputs::Collected;
+use crate::inputs::{Collected, StatedGoal, resolve};
 use crate::policy::{LogLine, Policy, PolicyError};
 use crate::proofs::{Proof, prove, same_meaning};
 
@@ -68,9 +69,10 @@ pub fn plan(
     policy: &Policy,
     description: Description,
     collected: Collected,
+    wishes: &Wishes<'_>,
 ) -> Result<Plan, PlanError> {
     let Collected { inputs, feeds, .. } = collected;
-    let goals = goals(&description, &inputs, &feeds)?;
+    let goals = goals(&description, wishes, (&inputs, &feeds))?;
     let decision = policy.decide(&inputs)?;
     let ruleset = match validate(&decision.draft, &feeds) {
         Ok(ruleset) => ruleset,
@@ -101,17 +103,32 @@ pub fn plan(
     }
 }
 
-/// The policy's goals with the operator's values.
+/// What the operator wants beside what the policy promises.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes<'a> {
+    /// The goals of the configuration.
+    pub goals: &'a [StatedGoal],
+    /// Where the operator is, as far as that is known.
+    pub operator: &'a [IpAddr],
+}
+
+/// The goals of the policy, with the operator's values, and those of the configuration.
 fn goals(
     description: &Description,
-    inputs: &Inputs,
-    feeds: &Feeds,
+    wishes: &Wishes<'_>,
+    (inputs, feeds): (&Inputs, &Feeds),
 ) -> Result<Vec<Goal>, PlanError> {
     let (mut goals, mut found) = (Vec::new(), Vec::new());
     for template in &description.goals {
         match instantiate(template, inputs, feeds) {
             Ok(goal) => goals.push(goal),
             Err(defects) => found.extend(defects),
+        }
+    }
+    for stated in wishes.goals {
+        match resolve(stated, feeds, inputs, wishes.operator) {
+            Ok(goal) => goals.push(goal),
+            Err(not_stated) => found.extend(not_stated.into_diagnostics()),
         }
     }
     if found.is_empty() {

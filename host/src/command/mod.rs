@@ -11,6 +11,7 @@ mod plan;
 mod rollback;
 mod status;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -23,8 +24,10 @@ use crate::apply::store::StateDir;
 use crate::apply::survey::Survey;
 use crate::cli::{Cli, Command, Format, Options};
 use crate::exit_code::ExitCode;
+use crate::guard::Operator;
 use crate::inputs::{self, Config};
-use crate::pipeline::{self, Candidate, Plan, PlanError};
+use crate::observe::surroundings;
+use crate::pipeline::{self, Candidate, Plan, PlanError, Wishes};
 use crate::policy::{Cache, Policy};
 use crate::report::{Answer, Failure, Printer};
 use crate::session::Session;
@@ -103,7 +106,11 @@ fn planned(
     for note in &collected.notes {
         printer.note(note);
     }
-    let plan = pipeline::plan(&policy, description, collected);
+    let wishes = Wishes {
+        goals: config.goals(),
+        operator: &operator(config),
+    };
+    let plan = pipeline::plan(&policy, description, collected, &wishes);
     let log = match &plan {
         Ok(plan) => plan.log(),
         Err(PlanError::Unproved(candidate)) => candidate.log(),
@@ -113,6 +120,17 @@ fn planned(
         printer.log_line(line);
     }
     Ok(plan)
+}
+
+/// Where the operator is, if some goal of the configuration may ask.
+fn operator(config: &Config) -> Vec<IpAddr> {
+    if config.goals().is_empty() {
+        return Vec::new();
+    }
+    match surroundings::operator(&Session::of_this_process()) {
+        Operator::Remote(connections) => connections.iter().map(|it| it.client().ip()).collect(),
+        Operator::Local(_) | Operator::Console | Operator::Unknown(_) => Vec::new(),
+    }
 }
 
 /// The rule set that is in force in our table, as it was recorded; none where nothing of ours is in

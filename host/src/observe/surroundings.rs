@@ -28,7 +28,7 @@ pub fn read(session: &Session) -> Facts {
 
 /// Where the operator is. Unlike for a confirmation, a hint is enough: whoever makes one up locks
 /// out nobody but themselves.
-fn operator(session: &Session) -> Operator {
+pub fn operator(session: &Session) -> Operator {
     let named = || session.named().map(|it| Operator::Remote(vec![it]));
     match session.origin() {
         Origin::Remote { connection, others } => {
