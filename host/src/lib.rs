@@ -22,6 +22,8 @@ pub mod apply;
 
 pub mod observe;
 
+pub mod probe;
+
 pub mod report;
 
 pub mod command;

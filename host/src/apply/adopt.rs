@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use portreeve_nft::netlink::Connection;
+
 use super::kernel::{Kernel, KernelError};
 use crate::session::sockets::{self, Socket};
 
@@ -33,7 +35,7 @@ pub(super) fn adopt_conversations(kernel: &mut Kernel) -> Result<usize, KernelEr
         } else {
             (*local, *remote)
         };
-        adopted += usize::from(kernel.adopt(client, server)?);
+        adopted += usize::from(kernel.know(&Connection::tcp(client, server))?);
     }
     Ok(adopted)
 }

@@ -13,6 +13,7 @@ mod change;
 mod describe;
 mod exposure;
 mod goals;
+mod paths;
 mod program;
 mod prover;
 mod shadow;

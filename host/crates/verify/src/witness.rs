@@ -54,7 +54,7 @@ pub(crate) fn alike(space: &mut Space, valuation: &Valuation) -> Within<Region> 
 }
 
 /// The first ordinary value whose atom leads somewhere, or the first plausible one, or any.
-fn most_ordinary(
+pub(crate) fn most_ordinary(
     space: &Space,
     at: u16,
     level: Level,
