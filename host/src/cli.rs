@@ -77,8 +77,9 @@ pub enum Format {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the rule set that the policy computes from its inputs; changes nothing
-    Plan,
+    /// Show the rule set that the policy computes from its inputs, what is proved of it, who reaches
+    /// what, and what it would change; changes nothing
+    Plan(Plan),
     /// Plan, then ask the kernel whether it would accept the rule set; changes nothing
     Check,
     /// Plan, then put the rule set on trial; the kernel takes it back unless it is confirmed
@@ -97,6 +98,15 @@ pub enum Command {
     Explain(Explain),
     /// Show which packets fare otherwise under two rule sets, with one of each kind; changes nothing
     Diff(Diff),
+}
+
+/// Show what would be applied.
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// Try it on the real kernel as well, in a namespace that is thrown away: one packet for every
+    /// path through the rules
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// Plan, then put the rule set on trial.

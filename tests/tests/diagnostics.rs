@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const UNIT_TESTED: [char; 5] = ['V', 'C', 'S', 'F', 'L'];
 
 /// Codes that no test brings about, and why.
-const NOT_BROUGHT_ABOUT: [(&str, &str); 8] = [
+const NOT_BROUGHT_ABOUT: [(&str, &str); 10] = [
     (
         "A004",
         "the kernel must take one rule set and list another, or nft say that it took it",
@@ -36,6 +36,11 @@ const NOT_BROUGHT_ABOUT: [(&str, &str); 8] = [
         "P004",
         "it takes rules made for it, which `proofs.rs` gives the prover itself",
     ),
+    (
+        "P005",
+        "a kernel must do something else than is proved; `probe.rs` makes it say so by a lie",
+    ),
+    ("A020", "the system must refuse this process a namespace"),
     ("W024", "the system must refuse this process a thread"),
 ];
 

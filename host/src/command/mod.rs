@@ -43,7 +43,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 
 fn dispatch(cli: &Cli, printer: &Printer) -> Result<Answer, Failure> {
     let nft_format = matches!(cli.options.format, Format::Nft | Format::NftJson);
-    if nft_format && !matches!(cli.command, Command::Plan) {
+    if nft_format && !matches!(cli.command, Command::Plan(_)) {
         return Err(Failure::usage(
             "only `plan` prints a rule set in nft's formats",
             "use --format human, plain or json",
@@ -51,7 +51,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Answer, Failure> {
     }
     let options = &cli.options;
     match &cli.command {
-        Command::Plan => plan::run(options, printer),
+        Command::Plan(arguments) => plan::run(arguments, options, printer),
         Command::Check => check::run(options, printer),
         Command::Apply(arguments) => apply::run(arguments, options, printer),
         Command::Confirm(arguments) => confirm::run(arguments, options, printer),

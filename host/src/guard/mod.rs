@@ -63,7 +63,8 @@ pub struct Interface {
 }
 
 /// The tables that packets would meet if `ours` were in force: those of others, and ours.
-fn candidate(others: Option<&Tables>, ours: &Ruleset) -> Tables {
+#[must_use]
+pub fn candidate(others: Option<&Tables>, ours: &Ruleset) -> Tables {
     let mut all = others.cloned().unwrap_or_default();
     all.tables
         .retain(|table| !is_ours(table.family, &table.name));

@@ -5,6 +5,7 @@ use std::io;
 
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use portreeve_nft::layout::Number;
+use portreeve_verify::OverBudget;
 
 use super::proofs;
 
@@ -20,6 +21,7 @@ use crate::inputs::{InputsError, NoPeriod};
 use crate::observe::ObserveError;
 use crate::pipeline::{Candidate, PlanError};
 use crate::policy::{LogLine, PolicyError};
+use crate::probe::{ProbeError, Probed};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -223,6 +225,27 @@ impl Failure {
     #[must_use]
     pub fn lock_out(judgement: &Judgement) -> Self {
         Self::new(ExitCode::Refuted, judgement.diagnostics())
+    }
+
+    /// Nothing could be tried on a kernel.
+    #[must_use]
+    pub fn not_probed(error: &ProbeError) -> Self {
+        let help = "leave out --probe: the proofs stand without it";
+        Self::one(ExitCode::Kernel, "A020", "dry run", error, help)
+    }
+
+    /// The paths through the rules cannot be told.
+    #[must_use]
+    pub fn too_tangled(over: &OverBudget) -> Self {
+        let help = "leave out --probe";
+        Self::one(ExitCode::Refuted, "P004", "dry run", over, help)
+    }
+
+    /// The kernel did something else than was proved.
+    #[must_use]
+    pub fn differs(probed: &Probed) -> Self {
+        let found = probed.differences.iter().map(proofs::difference);
+        Self::new(ExitCode::Refuted, found.collect())
     }
 
     /// The same, with the state that the machine is in.

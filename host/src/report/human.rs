@@ -57,6 +57,7 @@ pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
                 outlook,
                 judgement,
                 machine,
+                probed,
             } = &**planned;
             let rules = candidate.ruleset();
             let table = rules.to_nft(portreeve_nft::TABLE, Elements::AtMost(SHOWN_ELEMENTS_MAX));
@@ -67,6 +68,9 @@ pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
                 guard::judgement(judgement, paint),
                 guard::machine(machine, paint),
                 proofs::outlook(outlook, paint),
+                probed
+                    .as_ref()
+                    .map_or(String::new(), |it| proofs::probed(it, paint)),
             ]
             .concat()
         }

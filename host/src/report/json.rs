@@ -23,6 +23,7 @@ pub(super) fn answer(answer: &Answer) -> String {
             "outlook": proofs::outlook(&planned.outlook),
             "lock_out": guard::judgement(&planned.judgement),
             "whole_machine": guard::machine(&planned.machine),
+            "probed": planned.probed.as_ref().map(proofs::probed),
         }),
         Answer::Difference(it) => json!({ "difference": proofs::difference(it) }),
         Answer::Check { plan, checked_in } => json!({

@@ -31,6 +31,7 @@ use crate::guard::{Judgement, WholeMachine};
 use crate::observe::{ObserveError, Observed};
 use crate::pipeline::{Candidate, Plan};
 use crate::policy::LogLine;
+use crate::probe::Probed;
 use crate::proofs::{Changes, Outlook};
 
 /// What a command found out or did.
@@ -109,13 +110,19 @@ pub struct Planned {
     pub judgement: Judgement,
     /// Who else on the machine has a say.
     pub machine: WholeMachine,
+    /// What a kernel did to it, if it was tried on one.
+    pub probed: Option<Probed>,
 }
 
 impl Planned {
-    /// Whether it may be applied: every goal is proved, and nobody is locked out.
+    /// Whether it may be applied: every goal is proved, nobody is locked out, and the kernel that was
+    /// asked agrees.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.candidate.is_proved() && !self.judgement.locks_out()
+        let agrees = |probed: &Probed| probed.differences.is_empty();
+        self.candidate.is_proved()
+            && !self.judgement.locks_out()
+            && self.probed.as_ref().is_none_or(agrees)
     }
 }
 
@@ -251,6 +258,7 @@ impl Printer {
         for failure in [
             Failure::unproved(&planned.candidate),
             Failure::lock_out(&planned.judgement),
+            Failure::differs(planned.probed.as_ref().unwrap_or(&Probed::default())),
         ] {
             if !failure.diagnostics().is_empty() {
                 tell(&human::failure(&failure, &self.failures));

@@ -1,8 +1,10 @@
 //! What was found of goals, in words that people and programs are both told.
 
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
-use portreeve_verify::{Answer, Refutation, Undecided, Way};
+use portreeve_model::evaluate::HookVerdict;
+use portreeve_verify::{Answer, Fate, Refutation, Undecided, Way};
 
+use crate::probe::Difference;
 use crate::proofs::{Because, Proof};
 
 /// Why a goal is not proved.
@@ -95,6 +97,28 @@ pub(super) fn diagnostic(proof: &Proof) -> Option<Diagnostic> {
         message: format!("it {says}: {}", finding.why),
         help: finding.help,
     })
+}
+
+/// A packet of which the kernel says something else than was proved, as a diagnostic.
+pub(super) fn difference(difference: &Difference) -> Diagnostic {
+    let (packet, observed) = (&difference.packet, verdict(difference.observed));
+    let predicted = Fate::of(&difference.predicted);
+    Diagnostic {
+        code: "P005",
+        subject: "dry run".to_owned(),
+        message: format!("the kernel says {observed} to {packet}, and the proof {predicted}"),
+        help: "do not apply it; report this with the output of `portreeve plan --format json` and \
+               `uname -r`"
+            .to_owned(),
+    }
+}
+
+/// What a hook returned, in nft's word.
+pub(super) const fn verdict(verdict: HookVerdict) -> &'static str {
+    match verdict {
+        HookVerdict::Accept => "accept",
+        HookVerdict::Drop => "drop",
+    }
 }
 
 /// The way that packets go, in nft's words where there are some.

@@ -11,6 +11,7 @@ use portreeve_verify::{
 use super::Paint;
 use super::explain::addresses;
 use crate::pipeline::Candidate;
+use crate::probe::Probed;
 use crate::proofs::{Changes, DeadRule, Outlook, Sides};
 use crate::report::Difference;
 use crate::report::proofs::{finding, way_name};
@@ -78,6 +79,27 @@ pub(super) fn difference(difference: &Difference, paint: &Paint) -> String {
         Ok(changes) => self::changes(&title, changes, paint),
         Err(over) => not_told("changes", over),
     }
+}
+
+/// What a kernel did to a rule set that was tried on it.
+pub(super) fn probed(probed: &Probed, paint: &Paint) -> String {
+    let Probed {
+        sent,
+        agreed,
+        not_probed,
+        differences,
+    } = probed;
+    let said = format!("{agreed} of {sent} packets did in the kernel what is proved of them");
+    let said = if differences.is_empty() {
+        paint.good(&said)
+    } else {
+        paint.bad(&said)
+    };
+    let mut out = format!("probed    {said}\n");
+    for (obstacle, count) in not_probed {
+        let _ = writeln!(out, "          {count} not tried: {obstacle}");
+    }
+    out
 }
 
 fn not_told(what: &str, over: &OverBudget) -> String {

@@ -3,13 +3,14 @@
 
 use portreeve_model::goal::{Goal, Quantifier};
 use portreeve_verify::{
-    Answer, Change, Class, Direction, Exposure, Extent, OverBudget, Protocol, Reach, Way, Why,
+    Answer, Change, Class, Direction, Exposure, Extent, Fate, OverBudget, Protocol, Reach, Way, Why,
 };
 use serde_json::{Value, json};
 
+use crate::probe::Probed;
 use crate::proofs::{Because, Changes, Outlook, Proof, Sides};
 use crate::report::Difference;
-use crate::report::proofs::{finding, way_name};
+use crate::report::proofs::{finding, verdict, way_name};
 
 /// What was found of goals.
 pub(super) fn proofs(proofs: &[Proof]) -> Value {
@@ -84,6 +85,26 @@ pub(super) fn difference(difference: &Difference) -> Value {
         "before": difference.before,
         "after": difference.after,
         "changes": told(difference.changes.as_ref().map(|it| changes(it))),
+    })
+}
+
+/// What a kernel did to a rule set that was tried on it.
+pub(super) fn probed(probed: &Probed) -> Value {
+    let not_probed = probed.not_probed.iter();
+    let not_probed =
+        not_probed.map(|(obstacle, count)| json!({ "count": count, "why": obstacle.to_string() }));
+    let differences = probed.differences.iter().map(|it| {
+        json!({
+            "packet": it.packet.to_string(),
+            "predicted": Fate::of(&it.predicted).to_string(),
+            "observed": verdict(it.observed),
+        })
+    });
+    json!({
+        "sent": probed.sent,
+        "agreed": probed.agreed,
+        "not_probed": not_probed.collect::<Vec<_>>(),
+        "differences": differences.collect::<Vec<_>>(),
     })
 }
 
