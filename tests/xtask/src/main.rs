@@ -119,7 +119,7 @@ fn tests(machine: &Machine, excluded: &[&str]) -> step::Step {
 
 /// Runs the battery against the release build, each part whatever the other says.
 fn battery() -> io::Result<Ended> {
-    let Some(portreeve) = release_and(&["battery", "verdicts"])? else {
+    let Some(portreeve) = release_and(&["battery", "verdicts"], &[])? else {
         return Ok(Ended::Badly);
     };
     let mut tally = Tally::default();
@@ -135,10 +135,11 @@ fn battery() -> io::Result<Ended> {
 
 /// Measures the release build.
 fn bench() -> io::Result<Ended> {
-    let Some(portreeve) = release_and(&["bench"])? else {
+    // The bench evaluates packets itself.
+    let Some(portreeve) = release_and(&["bench"], &["--release"])? else {
         return Ok(Ended::Badly);
     };
-    let measured = step::program(&step::built("debug", "bench")?)
+    let measured = step::program(&step::built("release", "bench")?)
         .arg(&portreeve)
         .run()?;
     if measured == Ended::Badly || bench_proofs()? == Ended::Badly {
@@ -161,11 +162,13 @@ fn bench_proofs() -> io::Result<Ended> {
     .run()
 }
 
-/// Builds the release build and the programs that judge it. None when something does not build.
-fn release_and(judges: &[&str]) -> io::Result<Option<PathBuf>> {
+/// Builds the release build and, with these options, the programs that judge it. None when something
+/// does not build.
+fn release_and(judges: &[&str], options: &[&str]) -> io::Result<Option<PathBuf>> {
     setup::ensure(Needs::Everything)?;
     let release = ["build", "--locked", "--release", "--package", "portreeve"];
     let mut judging = cargo(&["build", "--locked", "--package", "portreeve-tests"]);
+    judging = judging.args(options);
     for judge in judges {
         judging = judging.args(&["--bin", judge]);
     }

@@ -269,18 +269,18 @@ impl<'a> Computer<'a, '_> {
     /// `ip6 nexthdr tcp` before a field of TCP.
     pub(super) fn hides(&self, field: Field) -> bool {
         let packet = self.view.packet;
-        let of_transport = field.protocol() == Some(packet.protocol());
+        let of_transport = || field.protocol() == Some(packet.protocol());
         match self.table.family {
             _ if !self.table.listed => false,
             TableFamily::Ip => false,
             TableFamily::Ip6 => {
-                let next = self.view.load(Field::NextHeader(Family::Ip6));
-                of_transport && next != Loaded::Value(packet.protocol().into())
+                let next = || self.view.load(Field::NextHeader(Family::Ip6));
+                of_transport() && next() != Loaded::Value(packet.protocol().into())
             }
             TableFamily::Inet | TableFamily::Arp | TableFamily::Bridge | TableFamily::Netdev => {
-                let of_icmp = field.family().map(icmp_protocol) == field.protocol();
+                let of_icmp = || field.family().map(icmp_protocol) == field.protocol();
                 packet.has_icmp_of_other_family()
-                    && (field == Field::L4proto || of_icmp && of_transport)
+                    && (field == Field::L4proto || of_icmp() && of_transport())
             }
         }
     }
