@@ -19,7 +19,7 @@ use portreeve_verify::{Budget, Inquiry, OverBudget, Undone, Way};
 
 use super::judge::{ChainName, Culprit, decides, leaves_open, translating};
 use super::ordinary::{Asked, between, incoming, numbers, one};
-use super::{Fact, Facts, Interface, candidate};
+use super::{Fact, Facts, Interface, candidate, is_ours};
 
 /// Translations that are told, at most: a cluster's node has thousands.
 const PUBLISHED_MAX: usize = 256;
@@ -165,11 +165,11 @@ fn chains(others: &Tables, ours: &Ruleset) -> Vec<ForeignChain> {
     found
 }
 
-/// The base chains that see routed packets.
+/// The base chains of others that see routed packets.
 fn base_chains(tables: &Tables) -> impl Iterator<Item = (&Table, &Chain)> {
     let seeing = tables.tables.iter().filter(|table| {
         let sees = !matches!(table.family, TableFamily::Arp | TableFamily::Bridge);
-        sees && !table.dormant
+        sees && !table.dormant && !is_ours(table.family, &table.name)
     });
     let chains = seeing.flat_map(|table| table.chains.iter().map(move |chain| (table, chain)));
     chains.filter(|(_, chain)| chain.base.is_some())

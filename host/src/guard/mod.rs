@@ -4,6 +4,7 @@
 //! Pure: the facts come in as one value, and each that could not be had says why. Nothing here
 //! changes a rule set; who is refused may still insist.
 
+mod ends;
 mod judge;
 mod machine;
 mod needs;

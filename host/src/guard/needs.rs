@@ -9,15 +9,15 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use portreeve_model::address::{Family, address_bits};
-use portreeve_model::field::{Direction, Field, PortProtocol, interface};
+use portreeve_model::field::Field;
 use portreeve_model::intervals::Intervals;
 use portreeve_model::packet::CtState;
 use portreeve_model::tables::Match;
 use portreeve_verify::Way;
 
+use super::ends::{Ends, Side, Through};
 use super::ordinary::{
-    Asked, BEGINS, Clause, GOES_ON, HEARS, HOPS_ON_LINK, Routes, between, link_local,
-    link_multicast, numbers, one, unicast,
+    Asked, Clause, HEARS, HOPS_ON_LINK, Routes, link_local, link_multicast, numbers, one, unicast,
 };
 use super::{Fact, Facts, Interface, Operator};
 use crate::session::Connection;
@@ -92,36 +92,16 @@ pub enum PortsFrom {
     Setting(Option<String>),
 }
 
-/// Where packets meet the rules: as they come in, or as they go out.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Side {
-    In,
-    Out,
-}
-
-const TCP: PortProtocol = PortProtocol::Tcp;
-
-/// SYN and ACK; then as [`GOES_ON`].
-const ANSWERS: [u128; 5] = [0x12, 0x10, 0x18, 0x11, 0x19];
-
-/// The first port that a client has without a privilege.
-const CLIENT_PORTS: (u128, u128) = (1024, 65535);
-
-/// `destination-unreachable` with the code `fragmentation needed` (RFC 1191).
-const UNREACHABLE: u128 = 3;
-const FRAGMENTATION_NEEDED: u128 = 4;
-/// RFC 4443, 3.2.
-const PACKET_TOO_BIG: u128 = 2;
-
-/// What it says to them: no router advertisements.
+/// What a host says to its neighbours (RFC 4861): no router advertisements.
 const SAYS: [u128; 3] = [133, 135, 136];
+
 /// Everything that must be let through on this machine, for tables that ask for these fields.
 pub(super) fn needs(facts: &Facts, ports: &[Ports], asked: &Asked) -> Vec<Need> {
     let mut needs = Vec::new();
     match &facts.operator {
         Operator::Remote(connections) => {
             for (connection, ports) in connections.iter().zip(ports) {
-                for through in entrances(&facts.interfaces, connection.server().ip()) {
+                for through in Through::to(&facts.interfaces, connection.server().ip()) {
                     needs.extend(remote(connection, ports, &through, asked));
                 }
             }
@@ -188,184 +168,6 @@ fn listening_at(sshd: &Fact<Vec<SocketAddr>>, address: IpAddr) -> Vec<u16> {
 fn sorted(ports: impl Iterator<Item = u16>) -> Vec<u16> {
     let ports: BTreeSet<u16> = ports.collect();
     ports.into_iter().collect()
-}
-
-/// Interfaces by which packets come.
-#[derive(Clone, Debug)]
-enum Through<'a> {
-    /// This one.
-    This(&'a Interface),
-    /// Any of these.
-    Any(Vec<&'a Interface>),
-    /// Any but `lo`: it is not known which there are, or will be.
-    Unknown,
-    /// `lo`.
-    Loopback,
-}
-
-/// The interfaces by which packets to an address of this machine come in: those that have it. When
-/// none has it, it may be any.
-fn entrances(interfaces: &Fact<Vec<Interface>>, server: IpAddr) -> Vec<Through<'_>> {
-    let having = interfaces.iter().flatten();
-    let having = having.filter(|it| it.addresses.contains(&server));
-    let having: Vec<Through<'_>> = having.map(Through::This).collect();
-    if having.is_empty() {
-        vec![anywhere(interfaces)]
-    } else {
-        having
-    }
-}
-
-/// Any interface that packets may come in by.
-fn anywhere(interfaces: &Fact<Vec<Interface>>) -> Through<'_> {
-    let interfaces = interfaces.iter().flatten();
-    let addressed = interfaces.filter(|it| !it.addresses.is_empty());
-    let addressed: Vec<&Interface> = addressed.collect();
-    // At boot there may be none yet.
-    if addressed.is_empty() {
-        Through::Unknown
-    } else {
-        Through::Any(addressed)
-    }
-}
-
-impl<'a> Through<'a> {
-    fn interfaces(&self) -> &[&'a Interface] {
-        match self {
-            Self::This(interface) => std::slice::from_ref(interface),
-            Self::Any(interfaces) => interfaces,
-            Self::Unknown | Self::Loopback => &[],
-        }
-    }
-
-    /// The addresses of a family that packets are sent to; none where the machine has none.
-    fn addresses(&self, family: Family) -> Intervals {
-        match self {
-            Self::This(_) | Self::Any(_) => {
-                let interfaces = self.interfaces().iter();
-                let addresses = interfaces.flat_map(|it| &it.addresses).copied();
-                numbers(
-                    &addresses
-                        .filter(|it| Family::of(*it) == family)
-                        .map(address_bits)
-                        .collect::<Vec<_>>(),
-                )
-            }
-            Self::Unknown | Self::Loopback => unicast(family),
-        }
-    }
-
-    /// The packets of a clause that come in by it, or go out by it.
-    fn of<'c>(&self, clause: Clause<'c>, side: Side) -> Clause<'c> {
-        let (name, index) = match side {
-            Side::In => (Field::Iifname, Field::Iif),
-            Side::Out => (Field::Oifname, Field::Oif),
-        };
-        let names = |names: Vec<&str>| interface::set(names);
-        match self {
-            Self::This(interface) => {
-                let clause = clause.is(name, names(vec![&interface.name]));
-                match interface.index {
-                    Some(number) => clause.if_asked(index, one(number.into())),
-                    None => clause,
-                }
-            }
-            Self::Any(interfaces) => {
-                let all = interfaces.iter().map(|it| it.name.as_str());
-                clause.is(name, names(all.collect()))
-            }
-            Self::Unknown => clause.is_not(name, names(vec!["lo"])),
-            Self::Loopback => clause.is(name, names(vec!["lo"])),
-        }
-    }
-}
-
-/// `eth0`, or `any interface`.
-impl fmt::Display for Through<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::This(interface) => f.write_str(&interface.name),
-            Self::Any(_) | Self::Unknown => f.write_str("any interface"),
-            Self::Loopback => f.write_str("lo"),
-        }
-    }
-}
-
-/// Two ends of a connection.
-struct Ends<'a> {
-    through: &'a Through<'a>,
-    family: Family,
-    clients: Intervals,
-    servers: Intervals,
-    ports: Intervals,
-    asked: &'a Asked,
-}
-
-impl Ends<'_> {
-    /// What a client sends, when it begins or later.
-    fn asks(&self, state: CtState, side: Side) -> Vec<Match> {
-        let flags: &[u128] = match state {
-            CtState::New => &BEGINS,
-            _ => &GOES_ON,
-        };
-        let clause = self
-            .tcp(side, flags)
-            .is(Field::Saddr(self.family), self.clients.clone())
-            .is(Field::Daddr(self.family), self.servers.clone())
-            .if_asked(Field::Sport(TCP), client_ports())
-            .is(Field::Dport(TCP), self.ports.clone())
-            .state(state)
-            .direction(Direction::Original);
-        clause.done()
-    }
-
-    /// What is answered.
-    fn answers(&self, side: Side) -> Vec<Match> {
-        let clause = self
-            .tcp(side, &ANSWERS)
-            .is(Field::Saddr(self.family), self.servers.clone())
-            .is(Field::Daddr(self.family), self.clients.clone())
-            .is(Field::Sport(TCP), self.ports.clone())
-            .if_asked(Field::Dport(TCP), client_ports())
-            // sshd takes connections as root, whoever logs in.
-            .if_asked(Field::Skuid, one(0))
-            .state(CtState::Established)
-            .direction(Direction::Reply);
-        clause.done()
-    }
-
-    fn tcp<'c>(&'c self, side: Side, flags: &[u128]) -> Clause<'c> {
-        let routes = match self.through {
-            Through::Loopback => Routes::Within,
-            Through::This(_) | Through::Any(_) | Through::Unknown => match side {
-                Side::In => Routes::Here,
-                Side::Out => Routes::There,
-            },
-        };
-        let clause = Clause::new(self.asked, self.family).tcp(routes);
-        let clause = self.through.of(clause, side);
-        clause.if_asked(Field::TcpFlags, numbers(flags))
-    }
-
-    /// What a router says of packets that are too big for the way to the client.
-    fn too_big(&self) -> Vec<Match> {
-        let family = self.family;
-        let clause = Clause::new(self.asked, family);
-        let clause = match family {
-            Family::Ip => clause
-                .icmp(&[UNREACHABLE])
-                .is(Field::IcmpCode(family), one(FRAGMENTATION_NEEDED)),
-            Family::Ip6 => clause
-                .icmp(&[PACKET_TOO_BIG])
-                .if_asked(Field::IcmpCode(family), one(0)),
-        };
-        let clause = clause
-            .routed(Routes::Here)
-            .is(Field::Saddr(family), unicast(family))
-            .is(Field::Daddr(family), self.servers.clone())
-            .state(CtState::Related);
-        self.through.of(clause, Side::In).done()
-    }
 }
 
 /// What must be let through of one connection, and of the next one that comes the same way.
@@ -478,7 +280,7 @@ fn local(connection: &Connection, asked: &Asked) -> Vec<Need> {
 
 /// What must be let through so that somebody can get in.
 fn anybody(facts: &Facts, ports: &[Ports], wanted: Wanted, asked: &Asked) -> Vec<Need> {
-    let through = anywhere(&facts.interfaces);
+    let through = Through::somewhere(&facts.interfaces);
     let families = Family::BOTH.into_iter();
     let families: Vec<Family> = families
         .filter(|it| !through.addresses(*it).is_empty())
@@ -599,10 +401,6 @@ fn is_routed(address: &IpAddr) -> bool {
         IpAddr::V4(_) => false,
         IpAddr::V6(address) => !address.is_unicast_link_local() && !address.is_loopback(),
     }
-}
-
-fn client_ports() -> Intervals {
-    between(CLIENT_PORTS.0, CLIENT_PORTS.1)
 }
 
 fn port_numbers(ports: &Ports) -> Intervals {

@@ -38,9 +38,10 @@ pub(super) const BEGINS: [u128; 1] = [0x02];
 /// ACK, with PSH and FIN or not.
 pub(super) const GOES_ON: [u128; 4] = [0x10, 0x18, 0x11, 0x19];
 
-/// What hears a host of its neighbours: router advertisements, neighbour solicitations and
+/// What a host hears of its neighbours: router advertisements, neighbour solicitations and
 /// advertisements (RFC 4861). Only routers need to hear router solicitations.
 pub(super) const HEARS: [u128; 3] = [134, 135, 136];
+
 /// RFC 4861, 7.1: anything else has come through a router.
 pub(super) const HOPS_ON_LINK: u128 = 255;
 
@@ -203,13 +204,13 @@ impl<'a> Clause<'a> {
     }
 
     /// Those of which a field has none of these values.
-    pub(super) fn is_not(self, field: Field, values: Intervals) -> Self {
+    pub(super) fn but(self, field: Field, values: Intervals) -> Self {
         self.compared(Expression::Field(field), true, values)
     }
 
     /// Those of which a field has one of these values, where any rule asks and they have it.
     pub(super) fn if_asked(self, field: Field, values: Intervals) -> Self {
-        if !field.family().is_none_or(|it| it == self.family) {
+        if field.family().is_some_and(|it| it != self.family) {
             return self;
         }
         let masks = self.asked.bits.iter().filter(|(of, _)| *of == field);
@@ -334,7 +335,7 @@ pub(super) fn unicast(family: Family) -> Intervals {
 pub(super) fn incoming(asked: &Asked) -> Vec<Vec<Match>> {
     let mut clauses = Vec::new();
     let lo = || interface::set(["lo"]);
-    let come = |clause: Clause<'_>| clause.is_not(Field::Iifname, lo()).done();
+    let come = |clause: Clause<'_>| clause.but(Field::Iifname, lo()).done();
     for family in Family::BOTH {
         let new = || {
             let clause = Clause::new(asked, family);
