@@ -43,10 +43,7 @@ fn try_on_kernel(ruleset: &Ruleset, live: Option<&str>, probes: &[Probe]) -> Opt
         live,
         ..Subject::alone(&candidate)
     };
-    let began = std::time::Instant::now();
-    let probed = probe(&subject, probes);
-    println!("{} packets took {:?}", probes.len(), began.elapsed());
-    match probed {
+    match probe(&subject, probes) {
         Err(ProbeError::Here(why)) => {
             eprintln!("skipped: {why}");
             None

@@ -30,7 +30,8 @@ fn planned<P: Policy>(name: &str) -> Vec<(CaseFile, Ruleset, Vec<Goal>)> {
     let planned = files.into_iter().filter_map(|file| {
         let draft = P::decide(&file.inputs).ok()?;
         let ruleset = validate(&draft, &file.feeds).expect("a policy drafts what is valid");
-        let goals = P::describe().goals.iter().map(|template| {
+        let described = P::describe();
+        let goals = described.goals.iter().map(|template| {
             instantiate(template, &file.inputs, &file.feeds).expect("a goal makes sense")
         });
         let goals = goals.collect();

@@ -259,7 +259,10 @@ fn is_wanted(outcomes: &Outcomes, accepted: bool) -> Certainty {
 /// Whether both families have the variable.
 const fn is_common(level: Level) -> bool {
     match level {
-        Level::Field(field) => field.family().is_none() && !matches!(field, Field::Nfproto),
+        // The type of a frame says the family.
+        Level::Field(field) => {
+            field.family().is_none() && !matches!(field, Field::Nfproto | Field::EtherType)
+        }
         Level::Slice(slice) => slice.field.family().is_none(),
         Level::EarlyCtState | Level::Unknown(_) => true,
     }
