@@ -11,15 +11,14 @@ use portreeve_nft::layout::Number;
 use signal_hook::consts::SIGHUP;
 use signal_hook::flag;
 
-use super::{Here, configuration, plan_for, ssh_port};
+use super::{Here, configuration, plan_for};
 use crate::apply::nft::Nft;
 use crate::apply::{Done, Watched, apply_on_trial, apply_without_trial, rollback, watch};
 use crate::cli::{self, Options};
-use crate::guard;
 use crate::inputs::confirm_within;
-use crate::observe::{self, Expected, Observed, surroundings};
+use crate::observe::{self, Expected, Observed};
 use crate::pipeline::Plan;
-use crate::report::{Answer, Failure, Printer, why_open};
+use crate::report::{Answer, Failure, Printer};
 
 pub(super) fn run(
     arguments: &cli::Apply,
@@ -33,35 +32,10 @@ pub(super) fn run(
     };
     let plan = plan_for(&config, options, printer)?;
     let here = Here::of(options);
-    let trial = (!arguments.no_trial).then_some(within);
-    keeps_the_operator(&here, &plan, (arguments.allow_lockout, trial), printer)?;
     if arguments.no_trial {
         at_once(&here, plan, printer)
     } else {
         on_trial(&here, plan, within, arguments.no_wait, printer)
-    }
-}
-
-/// Refuses a rule set that locks the operator out, unless that is wanted; then it says what will
-/// happen.
-fn keeps_the_operator(
-    here: &Here,
-    plan: &Plan,
-    (allowed, trial): (bool, Option<Duration>),
-    printer: &Printer,
-) -> Result<(), Failure> {
-    let facts = surroundings::read(&here.session);
-    let judgement = guard::judge(&facts, plan.ruleset(), ssh_port(plan));
-    for (need, open) in judgement.open() {
-        printer.note(&format!("not certain: {}: {}", need.name, why_open(open)));
-    }
-    match judgement.consequence(trial) {
-        Some(consequence) if allowed => {
-            printer.note(&format!("as you allowed it: {consequence}"));
-            Ok(())
-        }
-        Some(_) => Err(Failure::lock_out(&judgement)),
-        None => Ok(()),
     }
 }
 

@@ -4,10 +4,9 @@
 //! contract, or a setting that its policy does not take, ends the run with every reason at once.
 
 mod config;
-pub(crate) mod facts;
+mod facts;
 mod feed;
 pub(crate) mod file;
-mod goals;
 mod nearest;
 mod raw;
 mod settings;
@@ -25,7 +24,6 @@ pub use self::config::{Config, DEFAULT_PATH, NoPeriod, confirm_within};
 use self::config::{FeedConfig, FeedSource};
 use self::feed::{Contents, Contract, Source};
 pub use self::file::ReadError;
-pub use self::goals::{NotStated, StatedGoal, resolve};
 
 /// The feed that the binary carries.
 const CLOUDFLARE: &str = "cloudflare";

@@ -1,9 +1,4 @@
-//! Reads the kernel back: what is in force, and whether it is what was applied; and what else the
-//! machine has that rules must not forget.
-
-mod others;
-mod sshd;
-pub mod surroundings;
+//! Reads the kernel back: what is in force, and whether it is what was applied.
 
 use portreeve_model::ruleset::Ruleset;
 use portreeve_nft::layout::Number;

@@ -1,8 +1,6 @@
 //! Answers and failures for programs: one JSON document, the same facts as for people.
 
 mod explain;
-mod guard;
-mod proofs;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,18 +12,11 @@ use crate::apply::Found;
 use crate::apply::store::{Entry, StoreError};
 use crate::apply::with_causes;
 use crate::observe::Observed;
-use crate::pipeline::Candidate;
+use crate::pipeline::Plan;
 
 pub(super) fn answer(answer: &Answer) -> String {
     let value = match answer {
-        Answer::Plan(planned) => json!({
-            "plan": self::plan(&planned.candidate),
-            "outlook": proofs::outlook(&planned.outlook),
-            "lock_out": guard::judgement(&planned.judgement),
-            "whole_machine": guard::machine(&planned.machine),
-            "probed": planned.probed.as_ref().map(proofs::probed),
-        }),
-        Answer::Difference(it) => json!({ "difference": proofs::difference(it) }),
+        Answer::Plan(plan) => json!({ "plan": self::plan(plan) }),
         Answer::Check { plan, checked_in } => json!({
             "plan": self::plan(plan),
             "checked_in": match checked_in {
@@ -135,20 +126,7 @@ fn line(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// What every proof takes for granted.
-const ASSUMPTIONS: [&str; 3] = [
-    "the scope is table inet portreeve at the hook of the goal: what other tables drop is dropped",
-    "an interface that a packet came in by, or goes out by, has a name; the one of index 1 is lo",
-    "what a packet is at a hook is what the kernel loads there: offloaded flows, XDP and tc programs \
-     are not seen",
-];
-
-/// SHA-256 of what nft is sent, in hexadecimal.
-fn ruleset_digest(plan: &Candidate) -> String {
-    crate::policy::digest::hex(plan.transaction().to_json().as_bytes())
-}
-
-fn plan(plan: &Candidate) -> Value {
+fn plan(plan: &Plan) -> Value {
     let inputs = plan.inputs();
     let settings: serde_json::Map<_, _> = inputs
         .settings
@@ -179,10 +157,11 @@ fn plan(plan: &Candidate) -> Value {
         "table": portreeve_nft::TABLE,
         "sets": plan.ruleset().sets().iter().map(set).collect::<Vec<_>>(),
         "chains": plan.ruleset().chains().iter().map(chain).collect::<Vec<_>>(),
-        "goals": proofs::proofs(plan.proofs()),
-        "assumptions": ASSUMPTIONS,
-        "portreeve": env!("CARGO_PKG_VERSION"),
-        "ruleset_sha256": ruleset_digest(plan),
+        "goals": plan.goals().iter().map(|goal| json!({
+            "name": goal.name,
+            "hook": goal.hook.keyword(),
+            "answer": "not proved",
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -229,8 +208,6 @@ fn status(status: &Status) -> Value {
         "on_trial": survey.trial_record,
         "ended": survey.ended,
         "notes": survey.notes,
-        "exposure": status.exposure.as_ref().map(proofs::told_exposure),
-        "whole_machine": status.machine.as_ref().map(guard::machine),
     })
 }
 

@@ -1,7 +1,8 @@
 //! What stands in the bytes of a packet.
 
 use portreeve_model::address::Family;
-use portreeve_wire::packet::{FRAGMENT_HEADER, OPTIONS_HEADERS};
+
+use crate::recipe::{FRAGMENT_HEADER, OPTIONS_HEADERS};
 
 /// A packet of IP in its parts.
 #[derive(Clone, Copy, Debug)]

@@ -27,6 +27,4 @@ pub mod names;
 pub mod packet;
 pub mod ruleset;
 pub mod tables;
-#[cfg(any(test, feature = "testing"))]
-pub mod testing;
 pub mod validate;

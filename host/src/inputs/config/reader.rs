@@ -15,7 +15,7 @@ use crate::inputs::nearest::did_you_mean;
 use crate::inputs::raw::{Place, Raw};
 
 /// The configuration that `text` says; relative paths start where the file at `path` is.
-pub(in crate::inputs) fn read(text: &str, path: &Path) -> Result<Config, Vec<Diagnostic>> {
+pub(super) fn read(text: &str, path: &Path) -> Result<Config, Vec<Diagnostic>> {
     let mut reader = Reader {
         text,
         path: path.into(),
@@ -40,14 +40,14 @@ pub(in crate::inputs) fn read(text: &str, path: &Path) -> Result<Config, Vec<Dia
     }
 }
 
-pub(super) type Key<'a> = Spanned<Cow<'a, str>>;
-pub(super) type Value<'a> = Spanned<DeValue<'a>>;
+type Key<'a> = Spanned<Cow<'a, str>>;
+type Value<'a> = Spanned<DeValue<'a>>;
 
-pub(super) struct Reader<'a> {
+struct Reader<'a> {
     text: &'a str,
     path: Arc<Path>,
     /// What is wrong, with its offset in the text.
-    pub(super) found: Vec<(usize, Diagnostic)>,
+    found: Vec<(usize, Diagnostic)>,
 }
 
 impl Reader<'_> {
@@ -59,11 +59,8 @@ impl Reader<'_> {
                 "settings" => config.settings = self.settings(value),
                 "feeds" => config.feeds = self.feeds(value),
                 "apply" => self.apply(value, &mut config),
-                "goal" => config.goals = self.goals(value),
-                _ => {
-                    let known = ["policy", "settings", "feeds", "apply", "goal"];
-                    self.unknown(key, "", &known);
-                }
+                "goal" => self.later(key, "goal"),
+                _ => self.unknown(key, "", &["policy", "settings", "feeds", "apply"]),
             }
         }
         config
@@ -226,11 +223,7 @@ impl Reader<'_> {
         boolean
     }
 
-    pub(super) fn table<'v, 'i>(
-        &mut self,
-        key: &str,
-        value: &'v Value<'i>,
-    ) -> Option<&'v DeTable<'i>> {
+    fn table<'v, 'i>(&mut self, key: &str, value: &'v Value<'i>) -> Option<&'v DeTable<'i>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {
@@ -250,7 +243,7 @@ impl Reader<'_> {
         self.found.push((offset, diagnostic));
     }
 
-    pub(super) fn unknown(&mut self, key: &Key<'_>, prefix: &str, known: &[&str]) {
+    fn unknown(&mut self, key: &Key<'_>, prefix: &str, known: &[&str]) {
         let name = key.get_ref();
         let full = match prefix {
             "" => name.to_string(),
@@ -261,7 +254,7 @@ impl Reader<'_> {
         self.say("C004", key.span().start, &full, message, &help);
     }
 
-    pub(super) fn refuse(&mut self, key: &str, value: &Value<'_>, allowed: &str) {
+    fn refuse(&mut self, key: &str, value: &Value<'_>, allowed: &str) {
         let found = Raw::from(value.get_ref());
         let message = format!("found {found}, allowed is {allowed}");
         self.say("C005", value.span().start, key, message, "change the value");
@@ -273,14 +266,7 @@ impl Reader<'_> {
         self.say("C007", key.span().start, full, message, help);
     }
 
-    pub(super) fn say(
-        &mut self,
-        code: &'static str,
-        offset: usize,
-        key: &str,
-        message: String,
-        help: &str,
-    ) {
+    fn say(&mut self, code: &'static str, offset: usize, key: &str, message: String, help: &str) {
         let diagnostic = Diagnostic {
             code,
             subject: format!("{}, key {}", self.place(offset), Quoted(key)),
@@ -290,7 +276,7 @@ impl Reader<'_> {
         self.found.push((offset, diagnostic));
     }
 
-    pub(super) fn place(&self, offset: usize) -> Place {
+    fn place(&self, offset: usize) -> Place {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         let path = Arc::clone(&self.path);

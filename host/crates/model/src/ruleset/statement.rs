@@ -317,7 +317,7 @@ pub enum LogLevel {
 }
 
 /// What `reject` tells the sender.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reject {
     /// `icmpx type port-unreachable`
     PortUnreachable,

@@ -79,24 +79,22 @@ impl Validator<'_> {
             });
         }
         let matches = self.matches(&drafted, &[], subject);
-        let mut sources = Vec::new();
-        for (name, negated) in [(&clause.saddr_from, false), (&clause.saddr_not_from, true)] {
-            let Some(name) = name else { continue };
-            match self.addresses_named(name, inputs, subject) {
-                Some(addresses) => sources.push((addresses, negated)),
-                None => return Vec::new(),
-            }
-        }
-        if sources.is_empty() {
+        let Some(name) = &clause.saddr_from else {
             return vec![matches];
-        }
+        };
+        let Some(addresses) = self.addresses_named(name, inputs, subject) else {
+            return Vec::new();
+        };
         let of_family = |family: Family| {
-            let sources = sources.iter().map(|(addresses, negated)| Match {
+            let elements = addresses.of(family).clone();
+            let mut matches = matches.clone();
+            let operand = Operand::Numbers(elements);
+            matches.push(Match {
                 key: Key::Field(Field::Saddr(family)),
-                negated: *negated,
-                operand: Operand::Numbers(addresses.of(family).clone()),
+                negated: false,
+                operand,
             });
-            matches.iter().cloned().chain(sources).collect()
+            matches
         };
         Family::BOTH.into_iter().map(of_family).collect()
     }
