@@ -143,7 +143,7 @@ fn a_terse_listing_shows_empty_sets() {
         let tables = tables(json).tables;
         let sets = tables.iter().flat_map(|table| &table.sets);
         let empty = |set: &&Set| match &set.elements {
-            Some(Elements::Numbers(numbers)) => numbers.len() == 0,
+            Some(Elements::Numbers(numbers)) => numbers.is_empty(),
             Some(Elements::Rows(rows)) => rows.all().is_empty(),
             None => false,
         };
