@@ -122,11 +122,10 @@ impl<'a> Computer<'a, '_> {
     }
 
     fn is_among(&self, left: &'a Expression, numbers: &Intervals) -> Result<Truth, Absent> {
-        match self.number(left) {
-            Loaded::Value(value) => Ok(Truth::of(numbers.contains(value))),
-            Loaded::Absent => Err(Absent),
-            Loaded::Unknown => Ok(Truth::Maybe),
-        }
+        Ok(match self.number(left)? {
+            Some(value) => Truth::of(numbers.contains(value)),
+            None => Truth::Maybe,
+        })
     }
 
     fn equals(&self, left: &'a Expression, right: &'a Expression) -> Result<Truth, Absent> {
@@ -188,25 +187,28 @@ impl<'a> Computer<'a, '_> {
         }
     }
 
-    /// A value of one number.
-    pub(super) fn number(&self, expression: &'a Expression) -> Loaded {
+    /// A value of one number; none when it is not known.
+    pub(super) fn number(&self, expression: &'a Expression) -> Result<Option<u128>, Absent> {
         match expression {
-            Expression::Field(field) if self.hides(*field) => Loaded::Unknown,
-            Expression::Field(field) => self.view.load(*field),
-            Expression::Constant(number) => Loaded::Value(*number),
-            Expression::Bits { of, mask, flip } => match self.number(of) {
-                Loaded::Value(value) => Loaded::Value((value & mask) ^ flip),
-                other => other,
+            Expression::Field(field) if self.hides(*field) => Ok(None),
+            Expression::Field(field) => match self.view.load(*field) {
+                Loaded::Value(value) => Ok(Some(value)),
+                Loaded::Absent => Err(Absent),
+                Loaded::Unknown => Ok(None),
             },
+            Expression::Constant(number) => Ok(Some(*number)),
+            Expression::Bits { of, mask, flip } => {
+                Ok(self.number(of)?.map(|value| (value & mask) ^ flip))
+            }
             Expression::Concatenation(_) | Expression::Map { .. } => {
                 let mut key = Key::EMPTY;
-                match (self.extend(&mut key, expression), key.parts()) {
-                    (Err(Absent), _) => Loaded::Absent,
-                    (Ok(()), [Some(only)]) => Loaded::Value(*only),
-                    (Ok(()), _) => Loaded::Unknown,
-                }
+                self.extend(&mut key, expression)?;
+                Ok(match key.parts() {
+                    [only] => *only,
+                    _ => None,
+                })
             }
-            Expression::Opaque(_) => Loaded::Unknown,
+            Expression::Opaque(_) => Ok(None),
         }
     }
 
@@ -310,11 +312,7 @@ impl<'a> Computer<'a, '_> {
                 Ok(())
             }
             one => {
-                match self.number(one) {
-                    Loaded::Value(value) => key.push(Some(value)),
-                    Loaded::Absent => return Err(Absent),
-                    Loaded::Unknown => key.push(None),
-                }
+                key.push(self.number(one)?);
                 Ok(())
             }
         }
