@@ -122,10 +122,11 @@ impl<'a> Computer<'a, '_> {
     }
 
     fn is_among(&self, left: &'a Expression, numbers: &Intervals) -> Result<Truth, Absent> {
-        Ok(match self.number(left)? {
-            Some(value) => Truth::of(numbers.contains(value)),
-            None => Truth::Maybe,
-        })
+        match self.number(left) {
+            Loaded::Value(value) => Ok(Truth::of(numbers.contains(value))),
+            Loaded::Absent => Err(Absent),
+            Loaded::Unknown => Ok(Truth::Maybe),
+        }
     }
 
     fn equals(&self, left: &'a Expression, right: &'a Expression) -> Result<Truth, Absent> {
@@ -187,28 +188,25 @@ impl<'a> Computer<'a, '_> {
         }
     }
 
-    /// A value of one number; none when it is not known.
-    pub(super) fn number(&self, expression: &'a Expression) -> Result<Option<u128>, Absent> {
+    /// A value of one number.
+    pub(super) fn number(&self, expression: &'a Expression) -> Loaded {
         match expression {
-            Expression::Field(field) if self.hides(*field) => Ok(None),
-            Expression::Field(field) => match self.view.load(*field) {
-                Loaded::Value(value) => Ok(Some(value)),
-                Loaded::Absent => Err(Absent),
-                Loaded::Unknown => Ok(None),
+            Expression::Field(field) if self.hides(*field) => Loaded::Unknown,
+            Expression::Field(field) => self.view.load(*field),
+            Expression::Constant(number) => Loaded::Value(*number),
+            Expression::Bits { of, mask, flip } => match self.number(of) {
+                Loaded::Value(value) => Loaded::Value((value & mask) ^ flip),
+                other => other,
             },
-            Expression::Constant(number) => Ok(Some(*number)),
-            Expression::Bits { of, mask, flip } => {
-                Ok(self.number(of)?.map(|value| (value & mask) ^ flip))
-            }
             Expression::Concatenation(_) | Expression::Map { .. } => {
                 let mut key = Key::EMPTY;
-                self.extend(&mut key, expression)?;
-                Ok(match key.parts() {
-                    [only] => *only,
-                    _ => None,
-                })
+                match (self.extend(&mut key, expression), key.parts()) {
+                    (Err(Absent), _) => Loaded::Absent,
+                    (Ok(()), [Some(only)]) => Loaded::Value(*only),
+                    (Ok(()), _) => Loaded::Unknown,
+                }
             }
-            Expression::Opaque(_) => Ok(None),
+            Expression::Opaque(_) => Loaded::Unknown,
         }
     }
 
@@ -312,7 +310,11 @@ impl<'a> Computer<'a, '_> {
                 Ok(())
             }
             one => {
-                key.push(self.number(one)?);
+                match self.number(one) {
+                    Loaded::Value(value) => key.push(Some(value)),
+                    Loaded::Absent => return Err(Absent),
+                    Loaded::Unknown => key.push(None),
+                }
                 Ok(())
             }
         }

@@ -19,11 +19,10 @@ impl<'a> Walker<'a, '_> {
     ) -> Went {
         let computer = self.computer(at);
         let perhaps = computer.may_be_absent(value);
-        let value = match computer.number(value) {
-            Err(Absent) => return Went::Failed,
-            Ok(Some(number)) => Loaded::Value(number),
-            Ok(None) => Loaded::Unknown,
-        };
+        let value = computer.number(value);
+        if value == Loaded::Absent {
+            return Went::Failed;
+        }
         let now = if field.is_of_connection() {
             // Without a connection, nothing of it can be set (`nft_ct_set_eval` in `nft_ct.c`).
             match computer.view.connection() {

@@ -22,7 +22,7 @@ impl View<'_> {
     /// What the kernel loads for `field` here.
     #[must_use]
     pub fn load(&self, field: Field) -> Loaded {
-        if field == Field::CtState {
+        if matches!(field, Field::CtState) {
             return self.ct_state();
         }
         if self.is_stale(field) {

@@ -244,6 +244,16 @@ impl<'a> Walker<'a, '_> {
             exits.undecided.add(&here);
             return exits;
         }
+        // Copied whole for each rule, and then changed in its place: what was just written piece by
+        // piece would have to be waited for.
+        let blank = Step {
+            rule: RuleRef { place, index: 0 },
+            depth,
+            certain,
+            result: StepResult::Matched,
+            surely: 0,
+            maybe: 0,
+        };
         for (index, rule) in place.chain.rules.iter().enumerate() {
             if self.walk.len() >= WALK_MAX {
                 self.anything(Decider::NotFollowed(place), &here, &mut exits);
@@ -258,7 +268,7 @@ impl<'a> Walker<'a, '_> {
                 next: Ways::default(),
             };
             let before = self.decisions;
-            self.rule(rule, &mut at);
+            self.rule(rule, &blank, &mut at);
             match at.next.0 {
                 Some(changes) => here = changes,
                 None => return exits,
@@ -269,8 +279,8 @@ impl<'a> Walker<'a, '_> {
         exits
     }
 
-    /// Goes through a rule.
-    fn rule(&mut self, rule: &'a Rule, at: &mut At<'a, '_>) {
+    /// Goes through a rule; `blank` is a step in its chain.
+    fn rule(&mut self, rule: &'a Rule, blank: &Step<'a>, at: &mut At<'a, '_>) {
         let step = self.walk.len();
         if let Some(trail) = &mut self.trail {
             trail.push(Came {
@@ -278,14 +288,12 @@ impl<'a> Walker<'a, '_> {
                 priority: self.priority,
             });
         }
-        self.walk.push(Step {
-            rule: at.rule,
-            depth: at.depth,
-            certain: at.certain,
-            result: StepResult::Matched,
-            surely: rule.parts.len(),
-            maybe: rule.parts.len(),
-        });
+        self.walk.push(*blank);
+        let seen = &mut self.walk[step];
+        seen.rule.index = at.rule.index;
+        seen.certain = at.certain;
+        seen.surely = rule.parts.len();
+        seen.maybe = rule.parts.len();
         let mut sure = true;
         for (index, part) in rule.parts.iter().enumerate() {
             let before = at.certain;

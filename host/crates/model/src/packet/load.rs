@@ -67,17 +67,17 @@ impl Packet {
         if before_hop && matches!(field, Field::HopLimit(_)) {
             return Loaded::Unknown;
         }
-        self.network_header(field)
-            .unwrap_or_else(|| self.surroundings(hook, field))
+        self.network_header(hook, field)
     }
 
-    fn network_header(&self, field: Field) -> Option<Loaded> {
+    /// What the network header says, or what else is known.
+    fn network_header(&self, hook: Hook, field: Field) -> Loaded {
         let family = self.addresses.family();
-        let small = |number: u8| Some(Loaded::Value(number.into()));
+        let small = |number: u8| Loaded::Value(number.into());
         match field {
             Field::Nfproto => small(family.number()),
-            Field::Saddr(_) => Some(Loaded::Value(address_bits(self.addresses.saddr()))),
-            Field::Daddr(_) => Some(Loaded::Value(address_bits(self.addresses.daddr()))),
+            Field::Saddr(_) => Loaded::Value(address_bits(self.addresses.saddr())),
+            Field::Daddr(_) => Loaded::Value(address_bits(self.addresses.daddr())),
             Field::HopLimit(_) => small(self.hop_limit),
             Field::L4proto => small(self.protocol()),
             Field::NextHeader(Family::Ip) => small(self.protocol()),
@@ -88,12 +88,11 @@ impl Packet {
             },
             Field::Exthdr(44) => small(matches!(self.transport, Transport::Fragment(_)).into()),
             Field::Exthdr(_) => small(0),
-            Field::IpFragOff if !matches!(self.transport, Transport::Fragment(_)) => None,
-            Field::Protocol => Some(Loaded::Value(match family {
+            Field::Protocol => Loaded::Value(match family {
                 Family::Ip => ETHERTYPE[0].into(),
                 Family::Ip6 => ETHERTYPE[1].into(),
-            })),
-            _ => None,
+            }),
+            _ => self.surroundings(hook, field),
         }
     }
 
