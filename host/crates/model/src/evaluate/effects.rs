@@ -18,15 +18,15 @@ impl<'a> Walker<'a, '_> {
         at: &mut At<'a, '_>,
     ) -> Went {
         let computer = self.computer(at);
-        let perhaps = computer.may_be_absent(value);
-        let value = computer.number(value);
-        if value == Loaded::Absent {
+        let number = computer.number(value);
+        if number == Loaded::Absent {
             return Went::Failed;
         }
+        let perhaps = computer.may_be_absent(value);
         let now = if field.is_of_connection() {
             // Without a connection, nothing of it can be set (`nft_ct_set_eval` in `nft_ct.c`).
             match computer.view.connection() {
-                Some(true) => value,
+                Some(true) => number,
                 Some(false) if perhaps => return Went::Maybe,
                 Some(false) => return Went::On,
                 None => Loaded::Unknown,
@@ -35,7 +35,7 @@ impl<'a> Walker<'a, '_> {
             // Nor can a field of a header that the packet does not have (`nft_payload_set_eval`).
             return Went::Failed;
         } else {
-            value
+            number
         };
         if perhaps {
             at.may_go_on();

@@ -554,10 +554,6 @@ pub(super) fn comes_to_nat(view: &View<'_>) -> Truth {
 /// packet has ports. Of GRE, later fragments and what is cut short it cannot
 /// (`nft_connlimit_do_eval`, `nf_ct_get_tuplepr`).
 fn is_countable(view: &View<'_>) -> bool {
-    let state = view.load(Field::CtState);
-    let is_known = [CtState::New, CtState::Established, CtState::Related]
-        .into_iter()
-        .any(|known| state == Loaded::Value(known as u128));
     let has = |field| matches!(view.load(field), Loaded::Value(_));
     let has_ports = match view.packet.transport {
         Transport::Ports { protocol, .. } => {
@@ -565,7 +561,7 @@ fn is_countable(view: &View<'_>) -> bool {
         }
         Transport::Icmp { .. } | Transport::Fragment(_) | Transport::Other(_) => false,
     };
-    is_known || has_ports
+    view.connection() == Some(true) || has_ports
 }
 
 /// Whether nothing decided but the chain policy of a chain of type `nat`: who translates nothing

@@ -268,8 +268,8 @@ impl ListedTable {
         }
         let rules = self.chains.iter().flat_map(|chain| &chain.rules);
         let parts = rules.filter_map(|rule| rule.says.as_ref().ok()).flatten();
-        for part in parts.filter(|part| counts_itself(part)) {
-            if let Some(set) = changed_set(part) {
+        for part in parts {
+            if let Some(set) = changed_set(part).filter(|_| counts_itself(part)) {
                 surroundings.count_in(set);
             }
         }

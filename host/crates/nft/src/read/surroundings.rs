@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::tables::{ChainIndex, SetIndex, TableFamily, Verdict};
-
 use serde_json::Value;
 
 use super::elements::{Leads, Shape};
@@ -56,15 +55,11 @@ impl Surroundings {
     }
 
     fn names_counting(&self, json: &Value) -> bool {
-        match json {
-            Value::String(text) => {
-                let name = text.strip_prefix('@').unwrap_or(text);
-                self.counting.contains(name)
-            }
-            Value::Array(parts) => parts.iter().any(|part| self.names_counting(part)),
-            Value::Object(entries) => entries.values().any(|part| self.names_counting(part)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        }
+        let is_counting = |text: &str| {
+            let name = text.strip_prefix('@').unwrap_or(text);
+            self.counting.contains(name)
+        };
+        says(json, &is_counting, &|_| false)
     }
 
     /// The chain of this name.
@@ -91,12 +86,18 @@ impl Surroundings {
 /// Whether `ct count` is said in a part: as an object, or in the text that old versions of nft have
 /// for what they have no JSON for.
 pub(super) fn counts_itself(json: &Value) -> bool {
+    let is_said = |text: &str| text.contains(" ct count ");
+    says(json, &is_said, &|key| key == "ct count")
+}
+
+/// Whether some text in a part, or some key, is what is looked for.
+fn says(json: &Value, text: &impl Fn(&str) -> bool, key: &impl Fn(&str) -> bool) -> bool {
     match json {
-        Value::String(text) => text.contains(" ct count "),
-        Value::Array(parts) => parts.iter().any(counts_itself),
+        Value::String(found) => text(found),
+        Value::Array(parts) => parts.iter().any(|part| says(part, text, key)),
         Value::Object(entries) => entries
             .iter()
-            .any(|(key, part)| key == "ct count" || counts_itself(part)),
+            .any(|(name, part)| key(name) || says(part, text, key)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
