@@ -77,8 +77,9 @@ pub enum Format {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the rule set that the policy computes from its inputs; changes nothing
-    Plan,
+    /// Show the rule set that the policy computes from its inputs, what is proved of it, who reaches
+    /// what, and what it would change; changes nothing
+    Plan(Plan),
     /// Plan, then ask the kernel whether it would accept the rule set; changes nothing
     Check,
     /// Plan, then put the rule set on trial; the kernel takes it back unless it is confirmed
@@ -95,6 +96,17 @@ pub enum Command {
     History,
     /// Show what a rule set does to one packet, rule by rule, and why; changes nothing
     Explain(Explain),
+    /// Show which packets fare otherwise under two rule sets, with one of each kind; changes nothing
+    Diff(Diff),
+}
+
+/// Show what would be applied.
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// Try it on the real kernel as well, in a namespace that is thrown away: one packet for every
+    /// path through the rules
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// Plan, then put the rule set on trial.
@@ -109,6 +121,9 @@ pub struct Apply {
     /// Make the rule set permanent at once: for provisioning, where nobody can be locked out
     #[arg(long)]
     pub no_trial: bool,
+    /// Apply it even if it locks you out: it says what will happen
+    #[arg(long)]
+    pub allow_lockout: bool,
 }
 
 /// Make the rule set on trial permanent.
@@ -143,6 +158,18 @@ pub struct Explain {
     /// Show every rule that was looked at, however many
     #[arg(long)]
     pub all: bool,
+}
+
+/// Show which packets fare otherwise under two rule sets.
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// The first: `live`, every table of this machine (as root); `planned`; a generation's number;
+    /// or a file with the output of `nft -j list ruleset` of any machine, `-` for stdin
+    #[arg(value_name = "BEFORE")]
+    pub before: String,
+    /// The second, named likewise
+    #[arg(value_name = "AFTER", default_value = "planned")]
+    pub after: String,
 }
 
 /// The grammar of a packet, as `portreeve explain --help` shows it.

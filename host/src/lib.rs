@@ -10,11 +10,19 @@ pub mod exit_code;
 pub mod inputs;
 pub mod policy;
 
+pub mod session;
+
+pub mod proofs;
+
+pub mod guard;
+
 pub mod pipeline;
 
 pub mod apply;
 
 pub mod observe;
+
+pub mod probe;
 
 pub mod report;
 

@@ -6,6 +6,7 @@ use std::process::ExitCode as ProcessExitCode;
 use clap::Parser;
 use portreeve::cli::Cli;
 use portreeve::exit_code::ExitCode;
+use portreeve::probe;
 
 fn main() -> ProcessExitCode {
     // A panic has said where it happened; the exit code must still be one that is documented.
@@ -13,6 +14,9 @@ fn main() -> ProcessExitCode {
 }
 
 fn run() -> ExitCode {
+    if probe::is_asked() {
+        return probe::serve();
+    }
     match Cli::try_parse() {
         Ok(cli) => portreeve::command::run(&cli),
         Err(error) => {

@@ -1,7 +1,10 @@
 //! THE pipeline: from collected inputs to a plan.
 //!
 //! [`plan`] reads as the list of its stages. A [`Plan`] has private fields and is made nowhere
-//! else, so what has not gone through every stage cannot be applied.
+//! else, so what has not gone through every stage, or is not proved, cannot be applied.
+
+use std::net::IpAddr;
+use std::ops::Deref;
 
 use portreeve_model::description::Description;
 use portreeve_model::diagnostic::Diagnostic;
@@ -9,22 +12,27 @@ use portreeve_model::goal::Goal;
 use portreeve_model::inputs::Inputs;
 use portreeve_model::ruleset::Ruleset;
 use portreeve_model::validate::{Feeds, instantiate, validate};
-use portreeve_nft::{LiftError, Transaction, lift, lower};
+use portreeve_nft::{LiftError, Transaction, lift, lower, read};
 use thiserror::Error;
 
-use crate::inputs::Collected;
+use crate::inputs::{Collected, StatedGoal, resolve};
 use crate::policy::{LogLine, Policy, PolicyError};
+use crate::proofs::{Proof, contradiction, prove};
 
-/// A rule set that may be applied, with everything it came from.
+/// A rule set that may be applied: every goal was proved.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Plan(Candidate);
+
+/// A rule set with everything it came from, and what was proved of it.
+#[derive(Debug)]
+pub struct Candidate {
     description: Description,
     policy_digest: String,
     inputs: Inputs,
     log: Vec<LogLine>,
     fuel_used: u64,
-    goals: Vec<Goal>,
     ruleset: Ruleset,
+    proofs: Vec<Proof>,
     transaction: Transaction,
 }
 
@@ -42,9 +50,12 @@ pub enum PlanError {
         /// What the policy had said.
         log: Vec<LogLine>,
     },
-    /// The policy's description states goals that make no sense.
-    #[error("the policy states goals that cannot be understood")]
+    /// The policy's description, or the configuration, states goals that make no sense.
+    #[error("the goals cannot be understood")]
     Goals(Vec<Diagnostic>),
+    /// A goal does not hold, or it cannot be told.
+    #[error("not every goal is proved")]
+    Unproved(Box<Candidate>),
     /// Our own translation is wrong: what nft would be sent does not mean the rule set.
     #[error("the transaction does not mean the rule set: a fault of portreeve, please report it")]
     Translation(#[source] Option<LiftError>),
@@ -58,9 +69,10 @@ pub fn plan(
     policy: &Policy,
     description: Description,
     collected: Collected,
+    wishes: &Wishes<'_>,
 ) -> Result<Plan, PlanError> {
     let Collected { inputs, feeds, .. } = collected;
-    let goals = goals(&description, &inputs, &feeds)?;
+    let goals = goals(&description, wishes, (&inputs, &feeds))?;
     let decision = policy.decide(&inputs)?;
     let ruleset = match validate(&decision.draft, &feeds) {
         Ok(ruleset) => ruleset,
@@ -73,29 +85,50 @@ pub fn plan(
     };
     let transaction = lower(&ruleset);
     compare(&transaction, &ruleset)?;
-    Ok(Plan {
+    let proofs = prove(&ruleset, goals);
+    let candidate = Candidate {
         description,
         policy_digest: policy.digest().to_owned(),
         inputs,
         log: decision.log,
         fuel_used: decision.fuel_used,
-        goals,
         ruleset,
+        proofs,
         transaction,
-    })
+    };
+    if candidate.is_proved() {
+        Ok(Plan(candidate))
+    } else {
+        Err(PlanError::Unproved(Box::new(candidate)))
+    }
 }
 
-/// The policy's goals with the operator's values.
+/// What the operator wants beside what the policy promises.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes<'a> {
+    /// The goals of the configuration.
+    pub goals: &'a [StatedGoal],
+    /// Where the operator is, as far as that is known.
+    pub operator: &'a [IpAddr],
+}
+
+/// The goals of the policy, with the operator's values, and those of the configuration.
 fn goals(
     description: &Description,
-    inputs: &Inputs,
-    feeds: &Feeds,
+    wishes: &Wishes<'_>,
+    (inputs, feeds): (&Inputs, &Feeds),
 ) -> Result<Vec<Goal>, PlanError> {
     let (mut goals, mut found) = (Vec::new(), Vec::new());
     for template in &description.goals {
         match instantiate(template, inputs, feeds) {
             Ok(goal) => goals.push(goal),
             Err(defects) => found.extend(defects),
+        }
+    }
+    for stated in wishes.goals {
+        match resolve(stated, feeds, inputs, wishes.operator) {
+            Ok(goal) => goals.push(goal),
+            Err(not_stated) => found.extend(not_stated.into_diagnostics()),
         }
     }
     if found.is_empty() {
@@ -105,16 +138,51 @@ fn goals(
     }
 }
 
-/// Reads back what nft would be sent; it must mean the rule set.
+/// Reads back what nft would be sent. Word by word it must be the rule set; and read by those who
+/// read the tables of others, it must be proved to do nothing else to any packet.
 fn compare(transaction: &Transaction, ruleset: &Ruleset) -> Result<(), PlanError> {
-    match lift(&transaction.to_json()) {
-        Ok(lifted) if lifted == *ruleset => Ok(()),
-        Ok(_) => Err(PlanError::Translation(None)),
-        Err(error) => Err(PlanError::Translation(Some(error))),
+    let json = transaction.to_json();
+    match (lift(&json), read(&json)) {
+        (Ok(lifted), Ok(tables))
+            if lifted == *ruleset && contradiction(&tables, ruleset).is_none() =>
+        {
+            Ok(())
+        }
+        (Err(error), _) => Err(PlanError::Translation(Some(error))),
+        (Ok(_), _) => Err(PlanError::Translation(None)),
+    }
+}
+
+/// What is known of a rule set is known of its plan.
+impl Deref for Plan {
+    type Target = Candidate;
+
+    fn deref(&self) -> &Candidate {
+        &self.0
     }
 }
 
 impl Plan {
+    /// The rule set, which need not be applied.
+    #[must_use]
+    pub fn into_candidate(self) -> Candidate {
+        self.0
+    }
+}
+
+impl Candidate {
+    /// Whether every goal is proved.
+    #[must_use]
+    pub fn is_proved(&self) -> bool {
+        self.proofs.iter().all(Proof::holds)
+    }
+
+    /// The goals, with what was found of each.
+    #[must_use]
+    pub fn proofs(&self) -> &[Proof] {
+        &self.proofs
+    }
+
     /// What the policy says about itself.
     #[must_use]
     pub const fn description(&self) -> &Description {
@@ -143,12 +211,6 @@ impl Plan {
     #[must_use]
     pub const fn fuel_used(&self) -> u64 {
         self.fuel_used
-    }
-
-    /// What the policy promises of the rule set.
-    #[must_use]
-    pub fn goals(&self) -> &[Goal] {
-        &self.goals
     }
 
     /// The rule set.

@@ -74,6 +74,7 @@ fn goal(from: GoalTemplate) -> description::Goal {
             Quantifier::AllAccepted => description::Quantifier::AllAccepted,
             Quantifier::NoneAccepted => description::Quantifier::NoneAccepted,
             Quantifier::ExactlyTheseAccepted => description::Quantifier::ExactlyTheseAccepted,
+            Quantifier::FamiliesAlike => description::Quantifier::FamiliesAlike,
         },
         clauses: from.clauses.into_iter().map(clause).collect(),
     }
@@ -85,6 +86,7 @@ fn clause(from: Clause) -> description::Clause {
         matches: from.matches.into_iter().map(condition).collect(),
         dport_setting: from.dport_setting.map(|(p, name)| (port_protocol(p), name)),
         saddr_from: from.saddr_from,
+        saddr_not_from: from.saddr_not_from,
     }
 }
 

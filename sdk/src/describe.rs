@@ -323,6 +323,23 @@ impl GoalBuilder {
         self.says(Quantifier::ExactlyTheseAccepted, of)
     }
 
+    /// Of any two of these packets, one of each family, that agree in everything that both families
+    /// have, both are accepted or neither is.
+    ///
+    /// ```
+    /// # use portreeve_sdk::{feed, goal, packets};
+    /// let [members, others] = [packets().saddr(feed("cdn")), packets().saddr(!feed("cdn"))];
+    /// goal("members fare alike").families_alike([members]);
+    /// goal("others fare alike").families_alike([others]);
+    /// ```
+    ///
+    /// # Panics
+    /// When a source is a combination of feeds: a goal names one feed or writes prefixes out.
+    #[must_use]
+    pub fn families_alike(self, of: impl IntoIterator<Item = Matches<Promise>>) -> GoalTemplate {
+        self.says(Quantifier::FamiliesAlike, of)
+    }
+
     fn says(
         self,
         quantifier: Quantifier,
@@ -346,6 +363,7 @@ fn clause(packets: Matches<Promise>) -> Clause {
         matches: conditions.matches,
         dport_setting: of.dport_setting,
         saddr_from: None,
+        saddr_not_from: None,
     };
     for AddressMatch {
         end,
@@ -356,6 +374,9 @@ fn clause(packets: Matches<Promise>) -> Clause {
         match (addresses.expression, end, negated) {
             (Expression::Feed(name), End::Saddr, false) if clause.saddr_from.is_none() => {
                 clause.saddr_from = Some(name);
+            }
+            (Expression::Feed(name), End::Saddr, true) if clause.saddr_not_from.is_none() => {
+                clause.saddr_not_from = Some(name);
             }
             (Expression::Elements(elements), end, negated) => {
                 let test = written_out(elements, end);

@@ -6,14 +6,14 @@
 
 use portreeve_model::address::Family;
 use portreeve_model::description::SettingSpec;
-use portreeve_model::field::PROTOCOL_TCP;
+use portreeve_model::field::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP};
 use portreeve_model::inputs::Inputs;
 use portreeve_model::packet::CtState;
 use portreeve_model::ruleset::{LogLevel, Reject, TimeUnit};
 
 use crate::address::prefixes;
 use crate::describe::describe;
-use crate::operand::{Icmp, Icmpv6, Values};
+use crate::operand::{Icmp, Icmpv6, Ports, Values};
 use crate::rule::{Matches, Promise, Rule, rule};
 use crate::settings::Settings;
 
@@ -230,5 +230,22 @@ pub fn packets() -> Vec<Matches<Promise>> {
             .when("dhcp-client")
             .daddr(prefixes([LINK_LOCAL]))
             .udp_dport(546),
+    ]
+}
+
+/// The packets that [`first`] treats alike in both families, for a goal: all but ICMP, of which
+/// each family has its own, and what goes to the ports of DHCP clients.
+///
+/// ```
+/// use portreeve_sdk::{essentials, goal};
+///
+/// let goal = goal("IPv4 and IPv6 fare alike").families_alike(essentials::packets_alike());
+/// ```
+pub fn packets_alike() -> [Matches<Promise>; 2] {
+    let apart = [PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP].map(|number| number..=number);
+    let all = crate::rule::packets;
+    [
+        all().meta_l4proto(!Values::from(apart)),
+        all().udp_dport(!Ports::from([68, 546])),
     ]
 }

@@ -6,6 +6,8 @@ mod applied;
 mod boot;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/proofs.rs"]
+mod proofs;
 #[path = "cli/state_dir.rs"]
 mod state_dir;
 
@@ -73,7 +75,7 @@ fn json_carries_the_facts_that_people_see() {
     assert_eq!(plan["plan"]["policy"]["name"], "strict-origin");
     assert_eq!(plan["plan"]["settings"]["ssh-port"], "22");
     assert_eq!(plan["plan"]["chains"][0]["base"]["policy"], "drop");
-    assert_eq!(plan["plan"]["goals"][0]["answer"], "not proved");
+    assert_eq!(plan["plan"]["goals"][0]["answer"], "proved");
 }
 
 #[test]

@@ -78,6 +78,29 @@ fn an_honest_policy_is_compiled_once_and_applied() {
     assert_eq!(in_force(), (number + 1, ruleset));
 }
 
+/// Losing this, a server could be applied to that lets its operator in when it is lucky.
+#[test]
+fn what_a_limit_decides_is_not_applied_when_a_goal_is_about_it() {
+    let Some(namespace) = namespace() else { return };
+    let subject = with_guest("limits");
+    let policy = subject.path("policy.wasm");
+    subject.configure(&format!(
+        "policy = \"{}\"\n\n[[goal]]\nname = \"ssh gets in\"\n\
+         packets = \"input tcp dport 22 ct new\"\nverdict = \"accept\"\n",
+        policy.display()
+    ));
+    apply(&subject, &namespace).fails(
+        4,
+        &[
+            "error[P002]: it cannot be decided",
+            "goal `ssh gets in`",
+            "by rule `ten times a minute` in chain inet portreeve input_all on `limit rate 10/minute",
+            "machine   unchanged",
+        ],
+    );
+    assert_eq!(namespace.nft(&["list", "tables"], ""), Ok(String::new()));
+}
+
 #[test]
 fn machine_code_that_others_could_have_written_is_not_run() {
     let subject = with_guest("honest");

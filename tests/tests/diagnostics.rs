@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// Codes whose triggering case is a unit test next to what finds the mistake. The others come
 /// from guests and kernels, which the tests beside this one set up.
-const UNIT_TESTED: [char; 4] = ['V', 'C', 'S', 'F'];
+const UNIT_TESTED: [char; 5] = ['V', 'C', 'S', 'F', 'L'];
 
 /// Codes that no test brings about, and why.
-const NOT_BROUGHT_ABOUT: [(&str, &str); 6] = [
+const NOT_BROUGHT_ABOUT: [(&str, &str); 10] = [
     (
         "A004",
         "the kernel must take one rule set and list another, or nft say that it took it",
@@ -27,6 +27,19 @@ const NOT_BROUGHT_ABOUT: [(&str, &str); 6] = [
     (
         "A016",
         "the system must refuse this process a signal handler, a process or random bytes",
+    ),
+    ("A020", "the system must refuse this process a namespace"),
+    (
+        "P003",
+        "prover and evaluator must differ, which `agreement.rs` of the prover looks for",
+    ),
+    (
+        "P004",
+        "it takes rules made for it, which `proofs.rs` gives the prover itself",
+    ),
+    (
+        "P005",
+        "a kernel must do something else than is proved; `probe.rs` makes it say so by a lie",
     ),
     ("W024", "the system must refuse this process a thread"),
 ];

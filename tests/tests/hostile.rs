@@ -31,7 +31,7 @@ const EXAMPLES: &[(&str, &[&str], &str)] = &[
     (
         "bad_description",
         &[
-            "W041", "W040", "W042", "W045", "W044", "W044", "W046", "W046",
+            "W041", "W040", "W042", "W045", "W044", "W044", "W046", "W046", "W046",
         ],
         "there is no feed or setting of prefixes called `nowhere`",
     ),
@@ -75,6 +75,7 @@ const EXAMPLES: &[(&str, &[&str], &str)] = &[
         &["W016"],
         "its answer takes more than 16777216 bytes",
     ),
+    ("limits", &[], ""),
     ("log_flood", &["W017"], "it logged more than 10000 lines"),
     (
         "log_gigabytes",

@@ -1,6 +1,7 @@
 //! What is sent to nft means what the rule set says: lifting undoes lowering.
 
-use portreeve_nft::{LiftError, lift, lift_terse, lower};
+use portreeve::proofs::contradiction;
+use portreeve_nft::{LiftError, lift, lift_terse, lower, read};
 use portreeve_tests::random;
 
 // The kernel tests say the same to nft that is only read here.
@@ -18,6 +19,20 @@ fn lifting_undoes_lowering() {
         assert_eq!(lift(&json).unwrap(), ruleset, "seed {seed}: {json}");
         assert!(lift_terse(&json).unwrap().is_that_of(&ruleset));
     }
+}
+
+/// Losing this, one fault made twice, in writing and in reading back, would not be seen: those who
+/// read the rules of others must find that what is sent does to every packet what is meant.
+#[test]
+fn what_is_sent_is_proved_to_do_what_is_meant() {
+    let sent = |seed| read(&lower(&random::ruleset(seed)).to_json()).expect("it is JSON");
+    let mut told_apart = 0;
+    for seed in 0..300 {
+        let ruleset = random::ruleset(seed);
+        assert_eq!(contradiction(&sent(seed), &ruleset), None, "seed {seed}");
+        told_apart += u32::from(contradiction(&sent(seed + 1), &ruleset).is_some());
+    }
+    assert!(told_apart >= 250, "{told_apart} of 300");
 }
 
 /// Losing this, drift would be seen, and repaired, where there is none.

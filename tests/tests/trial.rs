@@ -373,7 +373,8 @@ fn conversations_outlive_everything() {
             talk(&format!("after apply {round}"));
         }
         let mut session = machine.login().unwrap();
-        let apply = ["apply", "--confirm-within", "2s", "--set", "ssh-port=2"];
+        let shut_out = ["--set", "ssh-port=2", "--allow-lockout"];
+        let apply = [["apply", "--confirm-within", "2s"], shut_out].concat();
         session
             .start(&machine.portreeve(&apply), Terminal::No)
             .unwrap();

@@ -7,8 +7,10 @@
 
 use std::collections::BTreeSet;
 
+use portreeve_nft::netlink::Connection;
+
 use super::kernel::{Kernel, KernelError};
-use super::sockets::{self, Socket};
+use crate::session::sockets::{self, Socket};
 
 /// Tells conntrack of the TCP connections of this network namespace, and how many it did not know.
 /// What cannot be read is left out: conntrack picks such a connection up by itself, and only who
@@ -33,7 +35,7 @@ pub(super) fn adopt_conversations(kernel: &mut Kernel) -> Result<usize, KernelEr
         } else {
             (*local, *remote)
         };
-        adopted += usize::from(kernel.adopt(client, server)?);
+        adopted += usize::from(kernel.know(&Connection::tcp(client, server))?);
     }
     Ok(adopted)
 }

@@ -7,9 +7,9 @@ use thiserror::Error;
 
 use super::kernel::KernelError;
 use super::nft::NftError;
-use super::session::NoEvidence;
 use super::store::StoreError;
 use super::trial::{Ending, Refusal};
+use crate::session::NoEvidence;
 
 /// Why a request was not carried out, or not all of it.
 #[derive(Debug, Error)]

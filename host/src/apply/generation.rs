@@ -160,7 +160,11 @@ impl Source {
             policy_digest: plan.policy_digest().to_owned(),
             settings: inputs.settings.iter().map(ToString::to_string).collect(),
             feeds: feeds.collect(),
-            goals: plan.goals().iter().map(|goal| goal.name.clone()).collect(),
+            goals: plan
+                .proofs()
+                .iter()
+                .map(|proof| proof.goal.name.clone())
+                .collect(),
         }
     }
 }

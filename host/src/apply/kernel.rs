@@ -3,7 +3,6 @@
 //! Nothing here waits longer than it says, and no message of the kernel is taken at its word
 //! before it is known to be the answer to what was asked.
 
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use portreeve_nft::netlink::{
-    About, Answer, Batch, Element, Item, Malformed, Objects, Request, Says, adopt, answers,
+    About, Answer, Batch, Connection, Element, Item, Malformed, Objects, Request, Says, answers,
 };
 use thiserror::Error;
 
@@ -259,26 +258,61 @@ impl Kernel {
         }
     }
 
-    /// Makes conntrack know an established TCP connection, and whether it did not know it before.
+    /// Makes conntrack know an established connection, and whether it did not know it before.
     ///
     /// # Errors
     /// When it does not take it.
-    pub fn adopt(&mut self, client: SocketAddr, server: SocketAddr) -> Result<bool, KernelError> {
+    pub fn know(&mut self, connection: &Connection) -> Result<bool, KernelError> {
         let asked = self.number(1);
-        self.send(&adopt(client, server, asked))?;
+        self.begin(&connection.know(asked), asked)
+    }
+
+    /// Makes conntrack expect a connection because of another one, which it knows; and whether it
+    /// did not know the first before.
+    ///
+    /// # Errors
+    /// When it does not take it.
+    pub fn expect(
+        &mut self,
+        connection: &Connection,
+        from: &Connection,
+    ) -> Result<bool, KernelError> {
+        let asked = self.number(1);
+        self.begin(&connection.expect(from, asked), asked)
+    }
+
+    fn begin(&mut self, message: &[u8], asked: u32) -> Result<bool, KernelError> {
+        match self.tell(message, asked)? {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(errno) => Err(refusal(None, errno)),
+        }
+    }
+
+    /// Makes conntrack forget a connection, and whether it knew it.
+    ///
+    /// # Errors
+    /// When it keeps it.
+    pub fn forget(&mut self, connection: &Connection) -> Result<bool, KernelError> {
+        let asked = self.number(1);
+        match self.tell(&connection.forget(asked), asked)? {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(refusal(None, errno)),
+        }
+    }
+
+    /// Sends one message, and waits until the kernel has done what it says or refused it.
+    fn tell(&mut self, message: &[u8], asked: u32) -> Result<Result<(), Errno>, KernelError> {
+        self.send(message)?;
         loop {
             let received = receive(&self.socket, &mut self.buffer)?;
             for answer in answers(received) {
                 let answer = answer?;
                 match answer.says {
                     _ if answer.sequence != asked => {}
-                    Says::Done => return Ok(true),
-                    Says::Failed(number) => {
-                        return match Errno::from_raw(number) {
-                            Errno::EEXIST => Ok(false),
-                            errno => Err(refusal(None, errno)),
-                        };
-                    }
+                    Says::Done => return Ok(Ok(())),
+                    Says::Failed(number) => return Ok(Err(Errno::from_raw(number))),
                     Says::Item(_) | Says::Nothing => {}
                 }
             }

@@ -14,8 +14,6 @@ pub mod nft;
 pub mod notice;
 mod requests;
 mod safe;
-pub mod session;
-mod sockets;
 mod state;
 pub mod store;
 pub mod survey;
@@ -37,12 +35,12 @@ use self::notice::{News, Notices};
 pub use self::requests::{
     apply_on_trial, apply_without_trial, boot, confirm, repair, rollback, settle,
 };
-use self::session::Session;
 pub use self::state::MachineState;
 use self::store::{Lock, StateDir, StoreError};
 use self::token::Token;
 use self::trial::{Ending, Step};
 pub use self::watch::{Watched, watch};
+use crate::session::Session;
 
 /// How long another portreeve is waited for. One that stages a large set takes longer, and is told
 /// of instead.

@@ -1,13 +1,15 @@
-//! The only file that starts a process: `nft`, by absolute path, without a shell.
+//! The only file that starts a process: `nft`, by absolute path, without a shell; and this program
+//! itself, for what must not happen in a process of many threads.
 //!
-//! The program is looked for in the system's own directories, never in `PATH`; it gets an empty
-//! environment, its input on stdin, and a limit on its time and on what it may print.
+//! `nft` is looked for in the system's own directories, never in `PATH`. Both get an empty
+//! environment, their input on stdin, and a limit on their time and on what they may print.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use portreeve_model::tables::TableFamily;
 use portreeve_nft::{Cause, Refusal, Subject, Transaction};
 use serde_json::Value;
 use thiserror::Error;
@@ -74,7 +76,35 @@ impl NftError {
     }
 }
 
-impl From<Broken> for NftError {
+impl From<Unheard> for NftError {
+    fn from(unheard: Unheard) -> Self {
+        match unheard {
+            Unheard::Start(error) => Self::Start(error),
+            Unheard::Run(error) => Self::Run(error),
+            Unheard::TimedOut => Self::TimedOut,
+            Unheard::TooMuchOutput => Self::TooMuchOutput,
+        }
+    }
+}
+
+/// Why a process was not heard to its end.
+#[derive(Debug, Error)]
+pub enum Unheard {
+    /// It could not be started.
+    #[error("it could not be started")]
+    Start(#[source] io::Error),
+    /// It could not be talked to.
+    #[error("it could not be talked to")]
+    Run(#[source] io::Error),
+    /// It took too long and was ended.
+    #[error("it was still busy after {} s and was ended", TIME_MAX.as_secs())]
+    TimedOut,
+    /// It printed too much and was ended.
+    #[error("it printed more than {} MB and was ended", OUTPUT_BYTES_MAX >> 20)]
+    TooMuchOutput,
+}
+
+impl From<Broken> for Unheard {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::TimedOut => Self::TimedOut,
@@ -82,6 +112,25 @@ impl From<Broken> for NftError {
             Broken::Io(error) => Self::Run(error),
         }
     }
+}
+
+/// What a process said until it ended.
+#[derive(Debug)]
+pub struct Heard {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its answer.
+    pub stdout: String,
+    /// Its story.
+    pub stderr: String,
+}
+
+/// Starts a portreeve with one argument, and hears it to its end.
+///
+/// # Errors
+/// When it cannot be heard. How it ended is for the caller to judge.
+pub fn start_portreeve(program: &Path, argument: &str, input: &[u8]) -> Result<Heard, Unheard> {
+    hear(Command::new(program).arg(argument).env_clear(), input)
 }
 
 /// The `nft` of this machine.
@@ -228,8 +277,52 @@ impl Nft {
     /// # Errors
     /// When nft could not be asked.
     pub fn list_everything(&self) -> Result<String, NftError> {
-        match self.run(&["-j", "list", "ruleset"], b"") {
-            Ok(listed) => Ok(listed),
+        self.ask(&["-j", "list", "ruleset"], "")
+    }
+
+    /// Every table of every family, without the elements of sets.
+    ///
+    /// # Errors
+    /// When nft could not be asked.
+    pub fn list_everything_tersely(&self) -> Result<String, NftError> {
+        self.ask(&["-j", "-t", "list", "ruleset"], "")
+    }
+
+    /// One table with all elements; none when it has a name that nft would not read as one.
+    ///
+    /// # Errors
+    /// When nft could not be asked.
+    pub fn list_table(&self, family: TableFamily, name: &str) -> Result<Option<String>, NftError> {
+        // nft puts its arguments together and reads them as commands.
+        let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
+        if !(name.as_bytes().first().is_some_and(is_letter) && name.bytes().all(is_plain)) {
+            return Ok(None);
+        }
+        let listed = self.ask(&["-j", "list", "table", family.keyword(), name], "");
+        listed.map(Some)
+    }
+
+    /// Puts tables into the kernel that nft has listed as JSON.
+    ///
+    /// # Errors
+    /// When they were not put there.
+    pub fn load_listing(&self, listing: &str) -> Result<(), NftError> {
+        self.ask(&["-j", "-f", "-"], listing).map(drop)
+    }
+
+    /// Has nft do what text of our own says.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub fn load_text(&self, text: &str) -> Result<(), NftError> {
+        self.ask(&["-f", "-"], text).map(drop)
+    }
+
+    /// What nft prints when it is asked about what is no transaction.
+    fn ask(&self, arguments: &[&str], input: &str) -> Result<String, NftError> {
+        match self.run(arguments, input.as_bytes()) {
+            Ok(printed) => Ok(printed),
             Err(Failure::Error(error)) => Err(error),
             Err(Failure::Refused(stderr)) => {
                 Err(Refusal::read(&stderr, &Transaction::default()).into())
@@ -239,22 +332,14 @@ impl Nft {
 
     /// Runs nft to its end and gives what it printed.
     fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String, Failure> {
-        let mut child = self.command(arguments).spawn().map_err(NftError::Start)?;
-        let bounds = Bounds {
-            time: TIME_MAX,
-            output_bytes: OUTPUT_BYTES_MAX,
-        };
-        let said = converse(&mut child, input, bounds);
-        if said.is_err() {
-            // It may have ended already, which is as good.
-            let _ = child.kill();
-        }
-        let status = child.wait().map_err(NftError::Run)?;
-        let Said { stdout, stderr } = said.map_err(NftError::from)?;
-        match status.code() {
-            Some(0) => Ok(stdout),
-            Some(_) => Err(Failure::Refused(stderr)),
-            None => Err(NftError::Crashed { status }.into()),
+        let heard = hear(&mut self.command(arguments), input).map_err(NftError::from)?;
+        match heard.status.code() {
+            Some(0) => Ok(heard.stdout),
+            Some(_) => Err(Failure::Refused(heard.stderr)),
+            None => Err(NftError::Crashed {
+                status: heard.status,
+            }
+            .into()),
         }
     }
 
@@ -274,11 +359,32 @@ impl Nft {
         // Times are listed as the clock of UTC shows them.
         command.envs([("LC_ALL", "C"), ("TZ", "UTC")]);
         command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
     }
+}
+
+/// Starts a process, gives it its input and hears it to its end.
+fn hear(command: &mut Command, input: &[u8]) -> Result<Heard, Unheard> {
+    let piped = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = piped.spawn().map_err(Unheard::Start)?;
+    let bounds = Bounds {
+        time: TIME_MAX,
+        output_bytes: OUTPUT_BYTES_MAX,
+    };
+    let said = converse(&mut child, input, bounds);
+    if said.is_err() {
+        // It may have ended already, which is as good.
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(Unheard::Run)?;
+    let Said { stdout, stderr } = said?;
+    Ok(Heard {
+        status,
+        stdout,
+        stderr,
+    })
 }
 
 /// What a listing of several tables says of ours; none when it is not among them. What is no

@@ -8,12 +8,12 @@ use super::error::ApplyError;
 use super::generation::{ConfirmedBy, Generation, Origin, Record, Source};
 use super::machine::{self, Machine, Made, View};
 use super::notice::News;
-use super::session::Evidence;
 use super::store::StateDir;
 use super::token::Token;
 use super::trial::{self, Situation};
 use super::{Booted, Done, Failed, Found, OnTrial, Request, RolledBack, run, untidy};
 use crate::pipeline::Plan;
+use crate::session::Evidence;
 
 /// Puts `plan` on trial for `within`.
 ///

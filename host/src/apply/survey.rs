@@ -31,6 +31,22 @@ pub struct Survey {
     pub notes: Vec<String>,
 }
 
+/// The rule set of a generation on disk: one that was confirmed, or is on trial.
+///
+/// # Errors
+/// When it is not there, or damaged.
+pub fn recorded(state_dir: &StateDir, number: Number) -> Result<Ruleset, ApplyError> {
+    let shelf = state_dir.look()?;
+    let generation = match state_dir.generation(number) {
+        Err(_) if shelf.candidates.contains(&number) => state_dir.candidate(number)?,
+        Err(_) if !shelf.generations.contains(&number) => {
+            return Err(ApplyError::NoSuchGeneration { number });
+        }
+        found => found?,
+    };
+    ruleset(&generation)
+}
+
 /// Looks at the kernel and the disk.
 ///
 /// # Errors

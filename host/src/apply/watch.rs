@@ -9,11 +9,11 @@ use super::error::ApplyError;
 use super::kernel::{Changes, Kernel};
 use super::machine::View;
 use super::notice::Notices;
-use super::session::Session;
 use super::state::MachineState;
 use super::store::StateDir;
 use super::trial::{Ending, Situation};
 use super::{Done, Failed, Request, settle};
+use crate::session::Session;
 
 /// How a trial ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

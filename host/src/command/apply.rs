@@ -11,14 +11,16 @@ use portreeve_nft::layout::Number;
 use signal_hook::consts::SIGHUP;
 use signal_hook::flag;
 
-use super::{Here, configuration, plan_for};
+use super::{Here, configuration, plan_for, ssh_port};
 use crate::apply::nft::Nft;
+use crate::apply::survey::survey;
 use crate::apply::{Done, Watched, apply_on_trial, apply_without_trial, rollback, watch};
 use crate::cli::{self, Options};
+use crate::guard;
 use crate::inputs::confirm_within;
-use crate::observe::{self, Expected, Observed};
+use crate::observe::{self, Expected, Observed, surroundings};
 use crate::pipeline::Plan;
-use crate::report::{Answer, Failure, Printer};
+use crate::report::{Answer, Failure, Printer, why_open};
 
 pub(super) fn run(
     arguments: &cli::Apply,
@@ -32,6 +34,8 @@ pub(super) fn run(
     };
     let plan = plan_for(&config, options, printer)?;
     let here = Here::of(options);
+    let trial = (!arguments.no_trial).then_some(within);
+    keeps_the_operator(&here, &plan, (arguments.allow_lockout, trial), printer)?;
     if arguments.no_trial {
         at_once(&here, plan, printer)
     } else {
@@ -39,23 +43,57 @@ pub(super) fn run(
     }
 }
 
+/// Refuses a rule set that locks the operator out, unless that is wanted; then it says what will
+/// happen.
+fn keeps_the_operator(
+    here: &Here,
+    plan: &Plan,
+    (allowed, trial): (bool, Option<Duration>),
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let facts = surroundings::read(&here.session);
+    let judgement = guard::judge(&facts, plan.ruleset(), ssh_port(plan));
+    for (need, open) in judgement.open() {
+        printer.note(&format!("not certain: {}: {}", need.name, why_open(open)));
+    }
+    match judgement.consequence(trial) {
+        Some(consequence) if allowed => {
+            printer.note(&format!("as you allowed it: {consequence}"));
+            Ok(())
+        }
+        Some(_) => Err(Failure::lock_out(&judgement)),
+        None => Ok(()),
+    }
+}
+
 /// In force for good, and compared with what the kernel then lists.
 fn at_once(here: &Here, plan: Plan, printer: &Printer) -> Result<Answer, Failure> {
+    let before = survey(&here.state_dir).ok();
+    let earlier = before
+        .and_then(|survey| survey.confirmed)
+        .map(|(number, _)| number);
     let done = apply_without_trial(here.request(), &plan)?;
     printer.notes(&done.notes);
     let expected = Expected {
         confirmed: Some((done.what.number, plan.ruleset())),
         trial: None,
     };
-    let nft = Nft::find()?;
-    let observed = observe::compare(&nft, &expected);
-    let elements = as_sent(observed).map_err(|failure| failure.on(done.machine))?;
-    Ok(Answer::Applied {
-        plan: Box::new(plan),
-        record: Box::new(done.what),
-        elements,
-        machine: done.machine,
-    })
+    let observed = observe::compare(&Nft::find()?, &expected);
+    // Where nothing can be listed, nothing is known to be wrong.
+    let is_wrong = !matches!(observed, Err(observe::ObserveError::List(_)));
+    match (as_sent(observed), earlier.filter(|_| is_wrong)) {
+        (Ok(elements), _) => Ok(Answer::Applied {
+            plan: Box::new(plan),
+            record: Box::new(done.what),
+            elements,
+            machine: done.machine,
+        }),
+        (Err(failure), Some(earlier)) => {
+            let back = rollback(here.request(), Some(earlier))?;
+            Err(failure.on(back.machine))
+        }
+        (Err(failure), None) => Err(failure.on(done.machine)),
+    }
 }
 
 /// On trial. The answer comes when the trial has ended, unless nobody wants to wait for it.

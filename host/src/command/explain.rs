@@ -8,20 +8,15 @@ use portreeve_model::packet::Packet;
 use portreeve_model::tables::Tables;
 use portreeve_nft::read;
 
-use super::make_plan;
+use super::make_candidate;
 use crate::apply::nft::Nft;
 use crate::cli::{self, Options};
 use crate::inputs::file::{self, ReadError};
+use crate::observe::surroundings;
 use crate::report::{Answer, Explanation, Failure, Printer, Source};
 
 /// Bytes in a listing. Ours: one with a million prefixes has 26 MB.
 const LISTING_BYTES_MAX: u64 = 256 << 20;
-
-/// Where the kernel names the tables of iptables-legacy, which nft does not list.
-const LEGACY: [(&str, &str); 2] = [
-    ("iptables", "/proc/net/ip_tables_names"),
-    ("ip6tables", "/proc/net/ip6_tables_names"),
-];
 
 pub(super) fn run(
     arguments: &cli::Explain,
@@ -36,18 +31,17 @@ pub(super) fn run(
     })?;
     let (source, tables) = match arguments.ruleset.as_deref() {
         None => {
-            let plan = make_plan(options, printer)?;
-            (Source::Plan, plan.ruleset().tables(portreeve_nft::TABLE))
+            let candidate = make_candidate(options, printer)?;
+            let tables = candidate.ruleset().tables(portreeve_nft::TABLE);
+            (Source::Plan, tables)
         }
-        Some("live") => {
-            let listing = Nft::find()?.list_everything()?;
-            let tables = tables("what nft lists", &listing)?;
-            (Source::Machine { legacy: legacy() }, tables)
-        }
-        Some(file) => {
-            let listing = listing(file).map_err(|error| Failure::listing(file, &error))?;
-            (Source::Listing(file.to_owned()), tables(file, &listing)?)
-        }
+        Some("live") => (
+            Source::Machine {
+                legacy: surroundings::legacy().unwrap_or_default(),
+            },
+            live()?,
+        ),
+        Some(file) => (Source::Listing(file.to_owned()), of_listing(file)?),
     };
     Ok(Answer::Explanation(Box::new(Explanation {
         packet,
@@ -55,6 +49,17 @@ pub(super) fn run(
         source,
         all: arguments.all,
     })))
+}
+
+/// Every table of this machine.
+pub(super) fn live() -> Result<Tables, Failure> {
+    tables("what nft lists", &Nft::find()?.list_everything()?)
+}
+
+/// The tables of a listing in a file, or on stdin for `-`.
+pub(super) fn of_listing(file: &str) -> Result<Tables, Failure> {
+    let listing = listing(file).map_err(|error| Failure::listing(file, &error))?;
+    tables(file, &listing)
 }
 
 fn tables(subject: &str, listing: &str) -> Result<Tables, Failure> {
@@ -80,14 +85,4 @@ fn listing(file: &str) -> Result<String, ReadError> {
         file::read(Path::new(file), LISTING_BYTES_MAX)?.bytes
     };
     String::from_utf8(bytes).map_err(|_| ReadError::NotText)
-}
-
-/// The tables of iptables-legacy that this machine has, if it has any.
-fn legacy() -> Vec<String> {
-    let found = LEGACY.iter().filter_map(|(program, path)| {
-        let names = std::fs::read_to_string(path).ok()?;
-        let names: Vec<&str> = names.split_whitespace().collect();
-        (!names.is_empty()).then(|| format!("{program}: {}", names.join(", ")))
-    });
-    found.collect()
 }

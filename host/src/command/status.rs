@@ -3,12 +3,16 @@
 use portreeve_model::ruleset::Ruleset;
 use portreeve_nft::layout::Number;
 
+use super::in_force;
 use crate::apply::nft::Nft;
 use crate::apply::store::StateDir;
 use crate::apply::survey::{Survey, survey};
 use crate::cli::Options;
-use crate::observe::{self, Expected};
+use crate::guard;
+use crate::observe::{self, Expected, surroundings};
+use crate::proofs;
 use crate::report::{Answer, Failure, Printer, Status};
+use crate::session::Session;
 
 pub(super) fn run(options: &Options, printer: &Printer) -> Result<Answer, Failure> {
     let status = look(&StateDir::new(options.state_dir.clone()))?;
@@ -20,7 +24,18 @@ pub(super) fn run(options: &Options, printer: &Printer) -> Result<Answer, Failur
 pub(super) fn look(state_dir: &StateDir) -> Result<Status, Failure> {
     let survey = survey(state_dir)?;
     let contents = compare(&survey);
-    Ok(Status { survey, contents })
+    let in_force = in_force(&survey);
+    let machine = in_force.map(|ruleset| {
+        let facts = surroundings::read(&Session::of_this_process());
+        guard::survey(&facts, ruleset)
+    });
+    let exposure = in_force.map(proofs::exposure);
+    Ok(Status {
+        survey,
+        contents,
+        exposure,
+        machine,
+    })
 }
 
 /// Whether the kernel lists what was applied; none when nothing was.

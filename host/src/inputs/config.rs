@@ -3,6 +3,7 @@
 //! Every error names the file, the line and the key, what was found and what is allowed, and all
 //! of them are reported at once. A key that this version cannot honour is refused, not ignored.
 
+mod goals;
 mod period;
 mod reader;
 
@@ -14,9 +15,12 @@ use nix::unistd::Uid;
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
 
 pub use self::period::{NoPeriod, confirm_within};
+#[cfg(test)]
+pub(super) use self::reader::read;
 use super::InputsError;
 use super::feed::Contract;
 use super::file::{self, ReadError};
+use super::goals::StatedGoal;
 use super::raw::{Place, Raw};
 
 /// Where the configuration is when nobody says otherwise.
@@ -37,6 +41,7 @@ pub struct Config {
     /// Where feeds come from.
     pub(super) feeds: Vec<FeedConfig>,
     confirm_within: Duration,
+    goals: Vec<StatedGoal>,
 }
 
 /// A setting as the operator wrote it.
@@ -72,6 +77,7 @@ impl Default for Config {
             settings: Vec::new(),
             feeds: Vec::new(),
             confirm_within: CONFIRM_WITHIN,
+            goals: Vec::new(),
         }
     }
 }
@@ -87,6 +93,12 @@ impl Config {
     #[must_use]
     pub const fn confirm_within(&self) -> Duration {
         self.confirm_within
+    }
+
+    /// What the operator wants of every rule set, beside what its policy promises.
+    #[must_use]
+    pub fn goals(&self) -> &[StatedGoal] {
+        &self.goals
     }
 
     /// The configuration in the file at `path`, or at [`DEFAULT_PATH`], which need not exist.

@@ -16,7 +16,7 @@ use procfs::net::{TcpState, UdpState};
 use procfs::{ProcError, ProcResult};
 
 /// The machine's interfaces with their addresses.
-pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
+pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
     let mut by_name: BTreeMap<String, Vec<(IpAddr, u8)>> = BTreeMap::new();
     for entry in getifaddrs()? {
         let addresses = by_name.entry(entry.interface_name.clone()).or_default();

@@ -4,9 +4,10 @@
 //! contract, or a setting that its policy does not take, ends the run with every reason at once.
 
 mod config;
-mod facts;
+pub(crate) mod facts;
 mod feed;
 pub(crate) mod file;
+mod goals;
 mod nearest;
 mod raw;
 mod settings;
@@ -24,6 +25,7 @@ pub use self::config::{Config, DEFAULT_PATH, NoPeriod, confirm_within};
 use self::config::{FeedConfig, FeedSource};
 use self::feed::{Contents, Contract, Source};
 pub use self::file::ReadError;
+pub use self::goals::{NotStated, StatedGoal, resolve};
 
 /// The feed that the binary carries.
 const CLOUDFLARE: &str = "cloudflare";

@@ -1,11 +1,20 @@
-//! Reads the kernel back: what is in force, and whether it is what was applied.
+//! Reads the kernel back: what is in force, and whether it is what was applied; and what else the
+//! machine has that rules must not forget.
 
+mod others;
+mod sshd;
+pub mod surroundings;
+
+use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::Ruleset;
 use portreeve_nft::layout::Number;
-use portreeve_nft::{LiftError, Shape, lift_installed, lift_installed_terse};
+use portreeve_nft::{
+    LiftError, Shape, lift_installed, lift_installed_terse, read, single_generation,
+};
 use thiserror::Error;
 
 use crate::apply::nft::{Listing, Nft, NftError};
+use crate::proofs::contradiction;
 
 /// Elements of one set above which sets are not listed: the kernel's dump of an interval set
 /// takes time that grows with its square (100,000 prefixes: 1.8 s, 1,000,000: 85 s).
@@ -31,6 +40,21 @@ pub struct Expected<'a> {
     pub trial: Option<(Number, &'a Ruleset)>,
 }
 
+impl Expected<'_> {
+    /// A packet to which the kernel's rules, read as those of others are, certainly do something else
+    /// than what was expected; `on_trial` is the generation whose trial runs.
+    fn contradicted(&self, listed: &str, on_trial: Option<Number>) -> Option<Packet> {
+        let trial = self.trial.filter(|(number, _)| Some(*number) == on_trial);
+        let tables = read(listed).ok()?;
+        [self.confirmed, trial]
+            .into_iter()
+            .flatten()
+            .find_map(|(number, ruleset)| {
+                contradiction(&single_generation(tables.clone(), number), ruleset)
+            })
+    }
+}
+
 /// What the kernel holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Observed {
@@ -45,7 +69,8 @@ pub enum Observed {
     Other,
 }
 
-/// Compares what the kernel holds with `expected`. Large sets are compared without elements.
+/// Compares what the kernel holds with `expected`: word by word, and by what is proved of it. Large
+/// sets are compared word by word and without elements.
 ///
 /// # Errors
 /// When the kernel cannot be read, or our table holds what we cannot have written.
@@ -68,6 +93,9 @@ pub fn compare(nft: &Nft, expected: &Expected<'_>) -> Result<Observed, ObserveEr
             let is = |found: &Ruleset, expected: &Ruleset| found == expected;
             is_confirmed(live.confirmed.as_ref(), expected.confirmed, is)
                 && is_trial(live.trial.as_ref(), expected.trial, is)
+                && expected
+                    .contradicted(&listed, live.trial.map(|(number, _)| number))
+                    .is_none()
         })
     } else {
         lift_installed_terse(&listed).map(|live| {

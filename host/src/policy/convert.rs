@@ -54,6 +54,7 @@ pub(super) fn description(from: description::Description) -> Result<Description,
                 description::Quantifier::AllAccepted => Quantifier::AllAccepted,
                 description::Quantifier::NoneAccepted => Quantifier::NoneAccepted,
                 description::Quantifier::ExactlyTheseAccepted => Quantifier::ExactlyTheseAccepted,
+                description::Quantifier::FamiliesAlike => Quantifier::FamiliesAlike,
             },
             clauses: list(goal.clauses, |clause| Clause {
                 when: clause.when,
@@ -62,6 +63,7 @@ pub(super) fn description(from: description::Description) -> Result<Description,
                     .dport_setting
                     .map(|(protocol, name)| (port_protocol(protocol), name)),
                 saddr_from: clause.saddr_from,
+                saddr_not_from: clause.saddr_not_from,
             }),
         }),
     })

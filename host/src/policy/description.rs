@@ -186,6 +186,12 @@ impl Checker<'_> {
         let when = clause.when.as_deref();
         let ports = clause.dport_setting.as_ref().map(|(_, name)| name.as_str());
         let from = clause.saddr_from.as_deref();
+        let not_from = clause.saddr_not_from.as_deref();
+        let is_source = |name: &str| {
+            matches!(default(name), Some(Value::Prefixes(_)))
+                || of.feeds.iter().any(|feed| feed.name == name)
+        };
+        let source = "feed or setting of prefixes";
         let references = [
             (
                 when,
@@ -200,14 +206,8 @@ impl Checker<'_> {
                     .map(default)
                     .map(|value| matches!(value, Some(Value::Port(_) | Value::Ports(_)))),
             ),
-            (
-                from,
-                "feed or setting of prefixes",
-                from.map(|name| {
-                    matches!(default(name), Some(Value::Prefixes(_)))
-                        || of.feeds.iter().any(|feed| feed.name == name)
-                }),
-            ),
+            (from, source, from.map(is_source)),
+            (not_from, source, not_from.map(is_source)),
         ];
         for (name, wanted, known) in references {
             if let (Some(name), Some(false)) = (name, known) {

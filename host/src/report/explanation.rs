@@ -2,14 +2,15 @@
 
 use portreeve_model::diagnostic::Said;
 use portreeve_model::evaluate::{
-    Aside, Caveat, Decider, Fate, HookVerdict, Inexact, RuleRef, Step, StepResult, Stop, Verdict,
-    View,
+    Aside, Caveat, Decider, Fate, HookVerdict, Inexact, Step, StepResult, Stop, Verdict, View,
 };
 use portreeve_model::field::{Field, Kind};
 use portreeve_model::packet::{Loaded, Packet};
 use portreeve_model::tables::{
     Attachment, Chain, Elements, Expression, Lookup, Match, Operand, Part, Rewrite, Table, Tables,
 };
+
+pub(super) use crate::proofs::{chain_name, rule_name as rule};
 
 /// What is to be explained.
 #[derive(Debug)]
@@ -64,12 +65,6 @@ pub(super) fn source(explanation: &Explanation) -> String {
     }
 }
 
-/// A chain with its table: `inet portreeve input`.
-pub(super) fn chain_name(table: &Table, chain: &Chain) -> String {
-    let family = table.family.keyword();
-    format!("{family} {} {}", Said(&table.name), Said(&chain.name))
-}
-
 /// What makes a chain a base chain, in a few words.
 pub(super) fn base(chain: &Chain) -> Option<String> {
     let base = chain.base.as_ref()?;
@@ -78,18 +73,6 @@ pub(super) fn base(chain: &Chain) -> Option<String> {
         "type {kind}, priority {}, policy {policy}",
         base.priority
     ))
-}
-
-/// A rule, by its comment or by what it says.
-pub(super) fn rule(rule: &RuleRef<'_>) -> String {
-    let chain = chain_name(rule.place.table, rule.place.chain);
-    match rule.label() {
-        "" => {
-            let text = rule.place.table.rule_text(rule.rule());
-            format!("rule {} in chain {chain}: {text}", rule.index + 1)
-        }
-        label => format!("rule `{}` in chain {chain}", Said(label)),
-    }
 }
 
 /// How a rule went, in one word.

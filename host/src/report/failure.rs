@@ -5,6 +5,9 @@ use std::io;
 
 use portreeve_model::diagnostic::{Diagnostic, Quoted};
 use portreeve_nft::layout::Number;
+use portreeve_verify::OverBudget;
+
+use super::proofs;
 
 use crate::apply::kernel::KernelError;
 use crate::apply::nft::NftError;
@@ -13,10 +16,12 @@ use crate::apply::token::TokenError;
 use crate::apply::trial::{Ending, Refusal};
 use crate::apply::{ApplyError, Failed, MachineState, with_causes};
 use crate::exit_code::ExitCode;
+use crate::guard::Judgement;
 use crate::inputs::{InputsError, NoPeriod};
 use crate::observe::ObserveError;
-use crate::pipeline::PlanError;
+use crate::pipeline::{Candidate, PlanError};
 use crate::policy::{LogLine, PolicyError};
+use crate::probe::{ProbeError, Probed};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -209,6 +214,40 @@ impl Failure {
         Self::said(ExitCode::RolledBack, code, "trial", &message, help)
     }
 
+    /// Not every goal is proved.
+    #[must_use]
+    pub fn unproved(candidate: &Candidate) -> Self {
+        let found = candidate.proofs().iter().filter_map(proofs::diagnostic);
+        Self::new(ExitCode::Refuted, found.collect())
+    }
+
+    /// The operator would be locked out.
+    #[must_use]
+    pub fn lock_out(judgement: &Judgement) -> Self {
+        Self::new(ExitCode::Refuted, judgement.diagnostics())
+    }
+
+    /// Nothing could be tried on a kernel.
+    #[must_use]
+    pub fn not_probed(error: &ProbeError) -> Self {
+        let help = "leave out --probe: the proofs stand without it";
+        Self::one(ExitCode::Kernel, "A020", "dry run", error, help)
+    }
+
+    /// The paths through the rules cannot be told.
+    #[must_use]
+    pub fn too_tangled(over: &OverBudget) -> Self {
+        let help = "leave out --probe";
+        Self::one(ExitCode::Refuted, "P004", "dry run", over, help)
+    }
+
+    /// The kernel did something else than was proved.
+    #[must_use]
+    pub fn differs(probed: &Probed) -> Self {
+        let found = probed.differences.iter().map(proofs::difference);
+        Self::new(ExitCode::Refuted, found.collect())
+    }
+
     /// The same, with the state that the machine is in.
     #[must_use]
     pub fn on(self, machine: MachineState) -> Self {
@@ -269,6 +308,7 @@ impl From<PlanError> for Failure {
                 ..Self::new(ExitCode::Invalid, defects)
             },
             PlanError::Goals(found) => Self::new(ExitCode::Invalid, found),
+            PlanError::Unproved(candidate) => Self::unproved(&candidate),
             PlanError::Translation(_) => {
                 let help = "report this with the output of `portreeve plan --format nft`";
                 Self::one(ExitCode::Internal, "A006", "translation", &error, help)

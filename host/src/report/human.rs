@@ -1,18 +1,18 @@
 //! Answers and failures for people.
 
 mod explain;
+pub(crate) mod guard;
+mod proofs;
 mod trial;
 
 use std::fmt::Write as _;
 
-use portreeve_model::diagnostic::Quoted;
-use portreeve_model::goal::Quantifier;
 use portreeve_model::ruleset::text::Elements;
 use portreeve_nft::layout::Number;
 
-use super::{Answer, CheckedIn, Failure, MachineState};
+use super::{Answer, CheckedIn, Failure, MachineState, Planned};
 use crate::apply::trial::name;
-use crate::pipeline::Plan;
+use crate::pipeline::{Candidate, Plan};
 
 /// Elements of a set that a person is shown.
 const SHOWN_ELEMENTS_MAX: usize = 24;
@@ -51,11 +51,30 @@ impl Paint {
 
 pub(super) fn answer(answer: &Answer, paint: &Paint) -> String {
     match answer {
-        Answer::Plan(plan) => {
-            let rules = plan.ruleset();
+        Answer::Plan(planned) => {
+            let Planned {
+                candidate,
+                outlook,
+                judgement,
+                machine,
+                probed,
+            } = &**planned;
+            let rules = candidate.ruleset();
             let table = rules.to_nft(portreeve_nft::TABLE, Elements::AtMost(SHOWN_ELEMENTS_MAX));
-            format!("{}\n{table}\n{}", heading(plan), goals(plan))
+            [
+                heading(candidate),
+                format!("\n{table}\n"),
+                proofs::proofs(candidate, paint),
+                guard::judgement(judgement, paint),
+                guard::machine(machine, paint),
+                proofs::outlook(outlook, paint),
+                probed
+                    .as_ref()
+                    .map_or(String::new(), |it| proofs::probed(it, paint)),
+            ]
+            .concat()
         }
+        Answer::Difference(it) => proofs::difference(it, paint),
         Answer::Check { plan, checked_in } => checked(plan, *checked_in, paint),
         Answer::OnTrial {
             plan,
@@ -130,7 +149,7 @@ fn applied(plan: &Plan, number: Number, elements: bool, state: MachineState) -> 
 }
 
 /// Where the plan comes from.
-fn heading(plan: &Plan) -> String {
+fn heading(plan: &Candidate) -> String {
     let description = plan.description();
     let digest = plan.policy_digest();
     let mut out = format!(
@@ -158,7 +177,7 @@ fn heading(plan: &Plan) -> String {
     out
 }
 
-fn counts(plan: &Plan) -> String {
+fn counts(plan: &Candidate) -> String {
     let rules: usize = plan
         .ruleset()
         .chains()
@@ -173,24 +192,6 @@ fn counts(plan: &Plan) -> String {
         .sum();
     let (chains, sets) = (plan.ruleset().chains().len(), plan.ruleset().sets().len());
     format!("{rules} rules in {chains} chains, {elements} elements in {sets} sets")
-}
-
-fn goals(plan: &Plan) -> String {
-    let mut out = String::new();
-    for goal in plan.goals() {
-        let quantifier = match goal.quantifier {
-            Quantifier::AllAccepted => "all accepted",
-            Quantifier::NoneAccepted => "none accepted",
-            Quantifier::ExactlyTheseAccepted => "exactly these accepted",
-        };
-        let name = Quoted(&goal.name);
-        let _ = writeln!(
-            out,
-            "goal      {name} ({}, {quantifier}): stated by the policy, not proved by this version",
-            goal.hook
-        );
-    }
-    out
 }
 
 fn machine(state: MachineState) -> String {

@@ -1,22 +1,25 @@
 //! Answers and failures for programs: one JSON document, the same facts as for people.
 
 mod explain;
+mod guard;
+mod proofs;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portreeve_model::ruleset::{Chain, Set};
 use serde_json::{Value, json};
 
-use super::{Answer, CheckedIn, Failure, MachineState, Status};
+use super::{Answer, CheckedIn, Failure, MachineState, Planned, Status};
 use crate::apply::Found;
 use crate::apply::store::{Entry, StoreError};
 use crate::apply::with_causes;
 use crate::observe::Observed;
-use crate::pipeline::Plan;
+use crate::pipeline::Candidate;
 
 pub(super) fn answer(answer: &Answer) -> String {
     let value = match answer {
-        Answer::Plan(plan) => json!({ "plan": self::plan(plan) }),
+        Answer::Plan(it) => planned(it),
+        Answer::Difference(it) => json!({ "difference": proofs::difference(it) }),
         Answer::Check { plan, checked_in } => json!({
             "plan": self::plan(plan),
             "checked_in": match checked_in {
@@ -85,6 +88,17 @@ pub(super) fn answer(answer: &Answer) -> String {
     line(&value)
 }
 
+/// A plan, with what was found of it.
+fn planned(planned: &Planned) -> Value {
+    json!({
+        "plan": plan(&planned.candidate),
+        "outlook": proofs::outlook(&planned.outlook),
+        "lock_out": guard::judgement(&planned.judgement),
+        "whole_machine": guard::machine(&planned.machine),
+        "probed": planned.probed.as_ref().map(proofs::probed),
+    })
+}
+
 pub(super) fn failure(failure: &Failure) -> String {
     let errors: Vec<_> = failure
         .diagnostics()
@@ -126,7 +140,20 @@ fn line(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-fn plan(plan: &Plan) -> Value {
+/// What every proof takes for granted.
+const ASSUMPTIONS: [&str; 3] = [
+    "the scope is table inet portreeve at the hook of the goal: what other tables drop is dropped",
+    "an interface that a packet came in by, or goes out by, has a name; the one of index 1 is lo",
+    "what a packet is at a hook is what the kernel loads there: offloaded flows, XDP and tc programs \
+     are not seen",
+];
+
+/// SHA-256 of what nft is sent, in hexadecimal.
+fn ruleset_digest(plan: &Candidate) -> String {
+    crate::policy::digest::hex(plan.transaction().to_json().as_bytes())
+}
+
+fn plan(plan: &Candidate) -> Value {
     let inputs = plan.inputs();
     let settings: serde_json::Map<_, _> = inputs
         .settings
@@ -157,11 +184,10 @@ fn plan(plan: &Plan) -> Value {
         "table": portreeve_nft::TABLE,
         "sets": plan.ruleset().sets().iter().map(set).collect::<Vec<_>>(),
         "chains": plan.ruleset().chains().iter().map(chain).collect::<Vec<_>>(),
-        "goals": plan.goals().iter().map(|goal| json!({
-            "name": goal.name,
-            "hook": goal.hook.keyword(),
-            "answer": "not proved",
-        })).collect::<Vec<_>>(),
+        "goals": proofs::proofs(plan.proofs()),
+        "assumptions": ASSUMPTIONS,
+        "portreeve": env!("CARGO_PKG_VERSION"),
+        "ruleset_sha256": ruleset_digest(plan),
     })
 }
 
@@ -208,6 +234,8 @@ fn status(status: &Status) -> Value {
         "on_trial": survey.trial_record,
         "ended": survey.ended,
         "notes": survey.notes,
+        "exposure": status.exposure.as_ref().map(proofs::told_exposure),
+        "whole_machine": status.machine.as_ref().map(guard::machine),
     })
 }
 

@@ -7,15 +7,18 @@ mod explanation;
 mod failure;
 mod human;
 mod json;
+mod proofs;
 
 use std::io::{self, IsTerminal, Write};
 use std::rc::Rc;
 
 use portreeve_model::ruleset::text::Elements;
 use portreeve_nft::layout::Number;
+use portreeve_verify::{Exposure, OverBudget};
 
 pub use self::explanation::{Explanation, Source};
 pub use self::failure::Failure;
+pub(crate) use self::human::guard::why_open;
 pub use crate::apply::MachineState;
 use crate::apply::generation::Record;
 use crate::apply::store::{Entry, StoreError};
@@ -24,15 +27,20 @@ use crate::apply::trial::Situation;
 use crate::apply::{Booted, OnTrial, RolledBack};
 use crate::cli::Format;
 use crate::exit_code::ExitCode;
+use crate::guard::{Judgement, WholeMachine};
 use crate::observe::{ObserveError, Observed};
-use crate::pipeline::Plan;
+use crate::pipeline::{Candidate, Plan};
 use crate::policy::LogLine;
+use crate::probe::Probed;
+use crate::proofs::{Changes, Outlook};
 
 /// What a command found out or did.
 #[derive(Debug)]
 pub enum Answer {
-    /// What would be applied.
-    Plan(Box<Plan>),
+    /// What would be applied, if it is proved.
+    Plan(Box<Planned>),
+    /// What two rule sets do otherwise.
+    Difference(Box<Difference>),
     /// The kernel would take the plan.
     Check {
         /// The plan.
@@ -91,6 +99,44 @@ pub enum Answer {
     Explanation(Box<Explanation>),
 }
 
+/// What would be applied, and what it would make of the machine.
+#[derive(Debug)]
+pub struct Planned {
+    /// The rule set, proved or not.
+    pub candidate: Candidate,
+    /// What it would make of the machine.
+    pub outlook: Outlook,
+    /// Whether the operator still gets in.
+    pub judgement: Judgement,
+    /// Who else on the machine has a say.
+    pub machine: WholeMachine,
+    /// What a kernel did to it, if it was tried on one.
+    pub probed: Option<Probed>,
+}
+
+impl Planned {
+    /// Whether it may be applied: every goal is proved, nobody is locked out, and the kernel that was
+    /// asked agrees.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        let agrees = |probed: &Probed| probed.differences.is_empty();
+        self.candidate.is_proved()
+            && !self.judgement.locks_out()
+            && self.probed.as_ref().is_none_or(agrees)
+    }
+}
+
+/// What two rule sets do otherwise.
+#[derive(Debug)]
+pub struct Difference {
+    /// What the first one is.
+    pub before: String,
+    /// What the second one is.
+    pub after: String,
+    /// What packets fare otherwise, hook by hook.
+    pub changes: Result<Vec<Changes>, OverBudget>,
+}
+
 /// Where a plan was checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CheckedIn {
@@ -107,6 +153,10 @@ pub struct Status {
     pub survey: Survey,
     /// Whether the kernel lists what was applied; none when there is nothing to compare with.
     pub contents: Option<Result<Observed, ObserveError>>,
+    /// Who reaches what by what is in force in our table, if anything is.
+    pub exposure: Option<Result<Exposure, OverBudget>>,
+    /// Who else on the machine has a say.
+    pub machine: Option<WholeMachine>,
 }
 
 impl Status {
@@ -140,8 +190,10 @@ impl Answer {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Status(status) if status.is_drift() => ExitCode::Drift,
+            Self::Plan(planned) if !planned.is_good() => ExitCode::Refuted,
             Self::Status(_)
             | Self::Plan(_)
+            | Self::Difference(_)
             | Self::Check { .. }
             | Self::OnTrial { .. }
             | Self::Applied { .. }
@@ -178,18 +230,38 @@ impl Printer {
     /// Prints an answer to stdout.
     pub fn answer(&self, answer: &Answer) -> ExitCode {
         let text = match (self.format, answer) {
-            (Format::Nft, Answer::Plan(plan)) => replacing_nft(plan),
-            (Format::NftJson, Answer::Plan(plan)) => plan.transaction().to_json() + "\n",
+            (Format::Nft, Answer::Plan(planned)) => replacing_nft(&planned.candidate),
+            (Format::NftJson, Answer::Plan(planned)) => {
+                planned.candidate.transaction().to_json() + "\n"
+            }
             (Format::Json, _) => json::answer(answer),
             (Format::Human | Format::Plain | Format::Nft | Format::NftJson, _) => {
                 human::answer(answer, &self.answers)
             }
         };
         match print(&text) {
-            Ok(()) => answer.exit_code(),
+            Ok(()) => {
+                if let (Answer::Plan(planned), false) = (answer, self.format == Format::Json) {
+                    self.refused(planned);
+                }
+                answer.exit_code()
+            }
             Err(error) => {
                 tell(&format!("error: the answer cannot be written: {error}\n"));
                 ExitCode::Internal
+            }
+        }
+    }
+
+    /// Tells why a rule set that was shown cannot be applied, if so.
+    fn refused(&self, planned: &Planned) {
+        for failure in [
+            Failure::unproved(&planned.candidate),
+            Failure::lock_out(&planned.judgement),
+            Failure::differs(planned.probed.as_ref().unwrap_or(&Probed::default())),
+        ] {
+            if !failure.diagnostics().is_empty() {
+                tell(&human::failure(&failure, &self.failures));
             }
         }
     }
@@ -228,7 +300,7 @@ impl Printer {
 }
 
 /// The rule set as `nft -f` loads it, also over one that is there.
-fn replacing_nft(plan: &Plan) -> String {
+fn replacing_nft(plan: &Candidate) -> String {
     let table = portreeve_nft::TABLE;
     let rules = plan.ruleset().to_nft(table, Elements::All);
     // Added first, because nothing can be deleted that is not there.

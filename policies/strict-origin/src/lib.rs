@@ -31,6 +31,9 @@ impl Policy for StrictOrigin {
             .feed(FEED, "the addresses that may open `ports`")
             .goal(ssh_stays_reachable())
             .goal(nothing_else_comes_in())
+            .goal(nobody_else_opens_the_ports())
+            .goal(the_feed_fares_alike())
+            .goal(others_fare_alike())
             .build()
     }
 
@@ -89,6 +92,26 @@ fn nothing_else_comes_in() -> GoalTemplate {
     let accepted = essentials::packets().into_iter().chain(own);
     goal("only ssh, the web ports from the feed, and what a host needs come in")
         .exactly_these_accepted(accepted)
+}
+
+/// What [`nothing_else_comes_in`] says of them too, in a line that can be read alone.
+fn nobody_else_opens_the_ports() -> GoalTemplate {
+    let stranger = packets()
+        .iifname(!Values::from("lo"))
+        .saddr(!feed(FEED))
+        .tcp_dport_setting("ports")
+        .ct_state(CtState::New);
+    goal("nobody outside the feed opens the web ports").none_accepted([stranger])
+}
+
+fn the_feed_fares_alike() -> GoalTemplate {
+    let members = essentials::packets_alike().map(|packets| packets.saddr(feed(FEED)));
+    goal("the feed fares alike over IPv4 and IPv6").families_alike(members)
+}
+
+fn others_fare_alike() -> GoalTemplate {
+    let others = essentials::packets_alike().map(|packets| packets.saddr(!feed(FEED)));
+    goal("everybody else fares alike over IPv4 and IPv6").families_alike(others)
 }
 
 #[cfg(test)]

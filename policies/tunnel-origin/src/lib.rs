@@ -22,6 +22,7 @@ impl Policy for TunnelOrigin {
             .settings(essentials::settings())
             .goal(ssh_stays_reachable())
             .goal(nothing_else_comes_in())
+            .goal(families_fare_alike())
             .build()
     }
 
@@ -51,6 +52,10 @@ fn nothing_else_comes_in() -> GoalTemplate {
         .tcp_dport_setting("ssh-port");
     let accepted = essentials::packets().into_iter().chain([ssh]);
     goal("only ssh and what a host needs come in").exactly_these_accepted(accepted)
+}
+
+fn families_fare_alike() -> GoalTemplate {
+    goal("IPv4 and IPv6 fare alike").families_alike(essentials::packets_alike())
 }
 
 #[cfg(test)]

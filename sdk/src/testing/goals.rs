@@ -3,9 +3,14 @@
 //! This is a search for a counterexample, not a proof: the host's verifier decides goals for every
 //! packet. But it needs no host, and it finds a slip while the policy is being written.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use portreeve_model::goal::Goal;
+use portreeve_model::address::Family;
+use portreeve_model::evaluate::{Evaluation, evaluate};
+use portreeve_model::field::Field;
+use portreeve_model::goal::{Goal, Quantifier};
+use portreeve_model::packet::{CtState, Loaded, Packet, Transport};
 use portreeve_model::ruleset::Ruleset;
 use portreeve_model::validate::instantiate;
 
@@ -69,20 +74,80 @@ fn check_file<P: Policy>(file: &CaseFile) -> usize {
         )
         .collect();
     let packets = lattice(&ruleset, &goals);
+    let tables = ruleset.tables("goal");
+    let evaluated = |packet| (packet, evaluate(&tables, packet));
+    let evaluated: Vec<_> = packets.iter().map(evaluated).collect();
     for goal in &goals {
         let concerned = packets.iter().any(|packet| goal.concerns(packet, &ruleset));
         assert!(concerned, "{path}: goal `{}` is about no packet", goal.name);
-        if let Some(packet) = packets
+        if let Some((packet, _)) = evaluated
             .iter()
-            .find(|packet| !goal.holds_for(packet, &ruleset))
+            .find(|(packet, evaluation)| !goal.is_kept(packet, evaluation, &ruleset))
         {
             panic!("{path}: {}", broken(goal, packet, &ruleset));
+        }
+        if let Some([accepted, other]) = unlike(goal, &evaluated, &ruleset) {
+            panic!(
+                "{path}: goal `{}` does not hold\n  accepted  {accepted}\n  but not   {other}",
+                goal.name
+            );
         }
     }
     packets.len()
 }
 
-fn broken(goal: &Goal, packet: &portreeve_model::packet::Packet, ruleset: &Ruleset) -> String {
+/// Of a goal that both families fare alike, two packets that do not: one that is accepted and one
+/// of the other family that is not, or may not be.
+fn unlike<'p>(
+    goal: &Goal,
+    packets: &[(&'p Packet, Evaluation<'_>)],
+    ruleset: &Ruleset,
+) -> Option<[&'p Packet; 2]> {
+    if goal.quantifier != Quantifier::FamiliesAlike {
+        return None;
+    }
+    // By what both families have: the first packet of each family that is accepted, and that is not.
+    let mut seen: HashMap<Common<'_>, [[Option<&Packet>; 2]; 2]> = HashMap::new();
+    for (packet, evaluation) in packets {
+        if !goal.concerns(packet, ruleset) {
+            continue;
+        }
+        let accepted = evaluation.must_accept();
+        let family = usize::from(packet.addresses.family() == Family::Ip6);
+        let seen = seen.entry(common(packet)).or_default();
+        if let Some(other) = seen[1 - family][usize::from(!accepted)] {
+            return Some(if accepted {
+                [packet, other]
+            } else {
+                [other, packet]
+            });
+        }
+        seen[family][usize::from(accepted)].get_or_insert(packet);
+    }
+    None
+}
+
+type Common<'p> = (&'p str, &'p str, Transport, CtState, Vec<(Field, Loaded)>);
+
+/// What packets of the other family can have as well.
+fn common(packet: &Packet) -> Common<'_> {
+    let transport = match packet.transport {
+        Transport::Icmp { .. } => Transport::Other(packet.protocol()),
+        transport => transport,
+    };
+    let facts = packet.facts.iter().map(|(field, value)| (*field, *value));
+    (
+        &packet.iifname,
+        &packet.oifname,
+        transport,
+        packet.ct_state,
+        facts
+            .filter(|(field, _)| field.family().is_none())
+            .collect(),
+    )
+}
+
+fn broken(goal: &Goal, packet: &Packet, ruleset: &Ruleset) -> String {
     let not = if goal.concerns(packet, ruleset) {
         ""
     } else {

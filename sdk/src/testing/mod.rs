@@ -165,9 +165,11 @@ fn ruleset_of<P: Policy>(file: &CaseFile) -> Ruleset {
 mod tests {
     use std::panic::catch_unwind;
 
+    use portreeve_model::packet::Packet;
+
     use super::*;
     use crate::{
-        Chain, ChainPolicy, CtState, Draft, Refusal, describe, draft, goal, packets, rule,
+        Chain, ChainPolicy, CtState, Draft, Family, Refusal, describe, draft, goal, packets, rule,
     };
 
     /// SSH, but with the port beside it by mistake; its goal says better.
@@ -229,6 +231,36 @@ mod tests {
             "{found}"
         );
         assert!(found.contains(":23 "), "{found}");
+    }
+
+    /// SSH, over one family only by mistake.
+    struct HalfOpen;
+
+    impl Policy for HalfOpen {
+        fn describe() -> Description {
+            let alike = goal("alike").families_alike([packets().tcp_dport(20..=25)]);
+            describe("half-open", "1", "SSH.").goal(alike).build()
+        }
+
+        fn decide(_: &Inputs) -> Result<Draft, Refusal> {
+            let ssh = rule("ssh").meta_nfproto(Family::Ip).tcp_dport(22).accept();
+            Ok(draft([Chain::input(ChainPolicy::Drop).rule(ssh)]))
+        }
+    }
+
+    #[test]
+    fn families_that_fare_differently_are_found_with_a_packet_of_each() {
+        let found = complaint("alike", CLOSED, |dir| check_goals::<HalfOpen>(dir, 1));
+        let (first, rest) = found.split_once("\n  accepted  ").unwrap();
+        assert_eq!(first, "cases/a.toml: goal `alike` does not hold");
+        let (accepted, other) = rest.split_once("\n  but not   ").unwrap();
+        let family = |text: &str| text.parse::<Packet>().unwrap().addresses.family();
+        assert_eq!(family(accepted), Family::Ip, "{found}");
+        assert_eq!(family(other), Family::Ip6, "{found}");
+        assert!(
+            accepted.contains(":22 ") && other.contains(":22 "),
+            "{found}"
+        );
     }
 
     #[test]

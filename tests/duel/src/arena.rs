@@ -3,23 +3,20 @@
 //!
 //! Whoever runs this is root in there and nowhere else; the machine's own firewall is never met.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::{Command, Stdio};
-
-use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{getgid, getuid};
-use portreeve_model::address::Family;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, sendto,
     setsockopt, socket, sockopt,
 };
+use portreeve_model::address::Family;
+use portreeve_wire::device::{Layer, Wire};
+use portreeve_wire::namespace;
 
-use crate::device::{Layer, Wire};
 use crate::dissect::Dissected;
 use crate::observer::SENT_MARK;
 use crate::shots::{Entry, Shot};
@@ -190,18 +187,9 @@ impl Arena {
     /// # Errors
     /// When the machine outside does not allow it; the error says what is missing.
     pub fn enter() -> io::Result<Self> {
-        let (user, group) = (getuid(), getgid());
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(|error| {
-            io::Error::other(format!(
-                "no user and network namespace can be made: {error}; allow them (sysctl \
-                 user.max_user_namespaces, kernel.unprivileged_userns_clone)"
-            ))
-        })?;
-        write("/proc/self/setgroups", "deny")?;
-        write("/proc/self/uid_map", &format!("0 {user} 1"))?;
-        write("/proc/self/gid_map", &format!("0 {group} 1"))?;
+        namespace::enter()?;
         for (name, value) in SETTINGS {
-            write(&format!("/proc/sys/net/{name}"), value)?;
+            namespace::set(name, value)?;
         }
         let wires = INTERFACES.iter().map(|it| Wire::lay(it.name, it.layer));
         let wires = wires.collect::<io::Result<_>>()?;
@@ -358,8 +346,4 @@ fn ip(lines: &str) -> io::Result<()> {
     } else {
         Err(io::Error::other("ip cannot set up the interfaces"))
     }
-}
-
-fn write(path: &str, text: &str) -> io::Result<()> {
-    fs::write(path, text).map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
 }

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use portreeve_model::address::Family;
 use portreeve_model::field::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP};
 use portreeve_model::packet::CtState;
+use portreeve_wire::packet::{checksum, pseudo_checksum};
 
 use crate::dissect::Dissected;
 use crate::observer::{CONNECTION_MARK, MARKING_HOP_LIMIT};
-use crate::recipe::{checksum, pseudo_checksum};
 
 /// `IPS_SEEN_REPLY`, `IPS_ASSURED` and `IPS_CONFIRMED` in `nf_conntrack_common.h`.
 const SEEN_REPLY: u32 = 1 << 1;

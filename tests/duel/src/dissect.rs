@@ -1,8 +1,7 @@
 //! What stands in the bytes of a packet.
 
 use portreeve_model::address::Family;
-
-use crate::recipe::{FRAGMENT_HEADER, OPTIONS_HEADERS};
+use portreeve_wire::packet::{FRAGMENT_HEADER, OPTIONS_HEADERS};
 
 /// A packet of IP in its parts.
 #[derive(Clone, Copy, Debug)]

@@ -11,13 +11,13 @@ use portreeve_model::field::{
     PROTOCOL_UDP, PortProtocol,
 };
 use portreeve_model::packet::{Addresses, CtState, Hook, Loaded, Packet, Transport};
+use portreeve_wire::device::Layer;
+use portreeve_wire::packet::OPTIONS_HEADERS;
 
 use crate::arena::{BARRED, INTERFACES, Interface};
 use crate::conntrack::{Connection, Connections};
-use crate::device::Layer;
 use crate::dissect::Dissected;
 use crate::draw::values::groups;
-use crate::recipe::OPTIONS_HEADERS;
 use crate::shots::{Entry, Shot};
 
 /// `ARPHRD_ETHER` and `ARPHRD_NONE` in `linux/if_arp.h`.

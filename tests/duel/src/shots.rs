@@ -3,10 +3,11 @@
 mod gunner;
 mod sketch;
 
+use portreeve_wire::device::Layer;
+
 use self::gunner::Gunner;
 use self::sketch::{Sketch, stray, ways};
 use crate::arena::{INTERFACES, Interface};
-use crate::device::Layer;
 use crate::draw::Ruleset;
 use crate::observer::Number;
 use crate::random::Random;

@@ -26,6 +26,7 @@ fn describe() -> Description {
             matches: Vec::new(),
             dport_setting: None,
             saddr_from: Some("nowhere".to_owned()),
+            saddr_not_from: Some("elsewhere".to_owned()),
         }],
     }];
     description

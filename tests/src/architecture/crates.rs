@@ -10,7 +10,7 @@ const HOST: &str = "portreeve";
 const TESTS: &str = "portreeve-tests";
 
 /// Packages that know of the model and of nothing else of ours (D2).
-const BESIDE_EACH_OTHER: [&str; 2] = ["portreeve-verify", "portreeve-nft"];
+const BESIDE_EACH_OTHER: [&str; 3] = ["portreeve-verify", "portreeve-nft", "portreeve-wire"];
 
 /// What only the host may bring in (D5).
 const HOST_ONLY: [&str; 4] = ["wasmtime", "clap", "tokio", "reqwest"];

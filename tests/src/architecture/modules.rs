@@ -5,8 +5,9 @@ use super::{Code, Violation};
 const HOST: &str = "host/src/";
 
 /// The order; modules that a later stage brings have their place already.
-const ORDER: [&str; 8] = [
-    "inputs", "policy", "pipeline", "apply", "observe", "report", "daemon", "command",
+const ORDER: [&str; 12] = [
+    "inputs", "policy", "session", "proofs", "guard", "pipeline", "apply", "observe", "probe",
+    "report", "daemon", "command",
 ];
 
 /// Modules that all may name, and that name none of [`ORDER`].

@@ -52,11 +52,17 @@ impl Sabotage {
 
     /// When it is told this, what it does instead; in the words of the shell.
     const fn instead(self) -> (&'static str, &'static str) {
-        const APPLY: &str = "apply*ssh-port=2";
+        const APPLY: &str = "apply*ssh-port=2*";
         const STATUS: &str = "status*";
         match self {
-            Self::NeverLapses => (APPLY, "honest apply --no-trial --set ssh-port=2"),
-            Self::LapsesLate => (APPLY, "honest apply --confirm-within 6s --set ssh-port=2"),
+            Self::NeverLapses => (
+                APPLY,
+                "honest apply --no-trial --set ssh-port=2 --allow-lockout",
+            ),
+            Self::LapsesLate => (
+                APPLY,
+                "honest apply --confirm-within 6s --set ssh-port=2 --allow-lockout",
+            ),
             Self::BootsTheCandidate => ("boot", "honest apply --no-trial --set ssh-port=2"),
             Self::HidesTheLapse => (STATUS, "honest \"$@\" | sed 's/\"lapsed\"/\"ended\"/'"),
             Self::LiesAboutTheRules => (

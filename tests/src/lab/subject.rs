@@ -44,7 +44,10 @@ impl Subject {
 
     /// Puts the rule set into the kernel of the namespace that this runs in.
     pub(super) fn apply(&self) -> io::Result<()> {
-        self.run(&["apply", "--no-trial"]).map(drop)
+        // The lab's servers run in this process: whoever is at the other end of what they hold is
+        // taken for the operator, whatever port they came in by.
+        let words = ["apply", "--no-trial", "--allow-lockout"];
+        self.run(&words).map(drop)
     }
 
     fn run(&self, arguments: &[&str]) -> io::Result<String> {

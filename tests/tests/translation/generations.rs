@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use portreeve::proofs::contradiction;
 use portreeve_model::draft::{Draft, Element, SetNode};
 use portreeve_model::ruleset::Ruleset;
 use portreeve_model::validate::{Feeds, validate};
 use portreeve_nft::{
-    Installed, LiftError, Transaction, layout, lift_installed, lift_installed_terse, replace, stage,
+    Installed, LiftError, Transaction, layout, lift_installed, lift_installed_terse, read, replace,
+    single_generation, stage,
 };
 use portreeve_tests::random;
 use serde_json::{Value, json};
@@ -27,6 +29,25 @@ fn listing(rulesets: &[Ruleset; 2], more: &[Value]) -> String {
     let mut objects = switch(Some((41, one)), Some((42, other)));
     objects.extend_from_slice(more);
     document(&staged(rulesets).each_ref(), &objects)
+}
+
+/// Losing this, a kernel that lists other rules than it was sent would be found only by those who
+/// wrote them.
+#[test]
+fn each_generation_of_a_listing_is_proved_not_to_contradict_its_rule_set() {
+    let mut told_apart = 0;
+    for seed in 0..100 {
+        let rulesets = two_rulesets(seed);
+        let listed = read(&listing(&rulesets, &[])).expect("it is JSON");
+        let [one, other] = &rulesets;
+        for (number, its, not_its) in [(41, one, other), (42, other, one)] {
+            let generation = single_generation(listed.clone(), number);
+            let found = contradiction(&generation, its);
+            assert_eq!(found, None, "seed {seed}, generation {number}");
+            told_apart += u32::from(contradiction(&generation, not_its).is_some());
+        }
+    }
+    assert!(told_apart >= 150, "{told_apart} of 200");
 }
 
 /// Losing this, `status` could call a rule set changed that nobody touched, or overlook a change.

@@ -25,7 +25,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test      run every check and every test (`ci` is the same)
   battery   trials on machines in trouble, commands killed anywhere, probes while rules change;
             release build, half an hour
-  bench     measure against nft, release build
+  bench     measure against nft, release build; `bench proofs`: what proofs cost, alone
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         ["test" | "ci"] => test(),
         ["battery"] => battery(),
         ["bench"] => bench(),
+        ["bench", "proofs"] => bench_proofs(),
         ["fuzz", words @ ..] => match fuzz::run(words) {
             Some(ended) => ended,
             None => return misused(),
@@ -141,10 +142,24 @@ fn bench() -> io::Result<Ended> {
     let measured = step::program(&step::built("release", "bench")?)
         .arg(&portreeve)
         .run()?;
-    if measured == Ended::Badly {
-        return Ok(measured);
+    if measured == Ended::Badly || bench_proofs()? == Ended::Badly {
+        return Ok(Ended::Badly);
     }
     static_binary()
+}
+
+/// Measures what proofs cost, beside the start of nft.
+fn bench_proofs() -> io::Result<Ended> {
+    setup::ensure(Needs::Toolchain)?;
+    cargo(&[
+        "bench",
+        "--locked",
+        "--package",
+        "portreeve-verify",
+        "--bench",
+        "proofs",
+    ])
+    .run()
 }
 
 /// Builds the release build and, with these options, the programs that judge it. None when something

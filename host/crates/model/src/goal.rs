@@ -7,10 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::draft;
-use crate::evaluate::evaluate;
+use crate::evaluate::{Evaluation, evaluate};
 use crate::field::PortProtocol;
 use crate::packet::{Hook, Packet};
 use crate::ruleset::{Match, Ruleset};
+use crate::tables;
 
 /// A goal whose values are partly the operator's.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,6 +37,8 @@ pub struct Clause {
     pub dport_setting: Option<(PortProtocol, String)>,
     /// The source address is in this feed or this setting of prefixes.
     pub saddr_from: Option<String>,
+    /// The source address is not in this one.
+    pub saddr_not_from: Option<String>,
 }
 
 /// What a goal says of its packets.
@@ -47,6 +50,9 @@ pub enum Quantifier {
     NoneAccepted,
     /// They are accepted, and no other packet is.
     ExactlyTheseAccepted,
+    /// Of any two of them, one of each family, that agree in everything that both families have,
+    /// both are accepted or neither is.
+    FamiliesAlike,
 }
 
 /// A goal with every value filled in.
@@ -63,6 +69,18 @@ pub struct Goal {
 }
 
 impl Goal {
+    /// Whether the operator's values leave no packet that it could be broken by: every clause is
+    /// switched off, or names addresses of which there are none.
+    #[must_use]
+    pub const fn is_switched_off(&self) -> bool {
+        match self.quantifier {
+            Quantifier::AllAccepted | Quantifier::NoneAccepted | Quantifier::FamiliesAlike => {
+                self.region.is_empty()
+            }
+            Quantifier::ExactlyTheseAccepted => false,
+        }
+    }
+
     /// Whether `packet` is one of those the goal speaks of.
     #[must_use]
     pub fn concerns(&self, packet: &Packet, ruleset: &Ruleset) -> bool {
@@ -74,21 +92,41 @@ impl Goal {
             })
     }
 
-    /// Whether the goal holds of this one packet. A packet whose fate is not certain breaks both
-    /// "all accepted" and "none accepted".
+    /// The packets in the words of tables: those for which all conditions of some clause hold.
+    ///
+    /// # Panics
+    /// When a condition names a set.
+    #[must_use]
+    pub fn clauses(&self) -> Vec<Vec<tables::Match>> {
+        let condition = |it: &Match| it.apart().expect("instantiated: no condition names a set");
+        let clauses = self.region.iter();
+        clauses
+            .map(|clause| clause.iter().map(condition).collect())
+            .collect()
+    }
+
+    /// Whether the goal holds of this one packet, as far as one can tell. A packet whose fate is not
+    /// certain breaks both "all accepted" and "none accepted".
     #[must_use]
     pub fn holds_for(&self, packet: &Packet, ruleset: &Ruleset) -> bool {
+        let tables = ruleset.tables("goal");
+        self.is_kept(packet, &evaluate(&tables, packet), ruleset)
+    }
+
+    /// The same of a packet with which this happens.
+    #[must_use]
+    pub fn is_kept(&self, packet: &Packet, evaluation: &Evaluation<'_>, ruleset: &Ruleset) -> bool {
         if packet.hook != self.hook {
             return true;
         }
         let concerned = self.concerns(packet, ruleset);
-        let tables = ruleset.tables("goal");
-        let evaluation = evaluate(&tables, packet);
         match self.quantifier {
             Quantifier::AllAccepted => !concerned || evaluation.must_accept(),
             Quantifier::NoneAccepted => !concerned || evaluation.must_drop(),
             Quantifier::ExactlyTheseAccepted if concerned => evaluation.must_accept(),
             Quantifier::ExactlyTheseAccepted => evaluation.must_drop(),
+            // It takes two packets to break it.
+            Quantifier::FamiliesAlike => true,
         }
     }
 }

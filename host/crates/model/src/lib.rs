@@ -27,4 +27,6 @@ pub mod names;
 pub mod packet;
 pub mod ruleset;
 pub mod tables;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod validate;

@@ -14,6 +14,7 @@ mod protocols;
 mod read;
 mod refusal;
 mod replace;
+mod single;
 mod stage;
 pub mod switch;
 mod transaction;
@@ -27,6 +28,7 @@ pub use crate::lower::lower;
 pub use crate::read::{NotJson, read};
 pub use crate::refusal::{Cause, Refusal};
 pub use crate::replace::replace;
+pub use crate::single::single_generation;
 pub use crate::stage::stage;
 pub use crate::transaction::{Command, Subject, Transaction};
 

@@ -15,7 +15,7 @@ use crate::inputs::nearest::did_you_mean;
 use crate::inputs::raw::{Place, Raw};
 
 /// The configuration that `text` says; relative paths start where the file at `path` is.
-pub(super) fn read(text: &str, path: &Path) -> Result<Config, Vec<Diagnostic>> {
+pub(in crate::inputs) fn read(text: &str, path: &Path) -> Result<Config, Vec<Diagnostic>> {
     let mut reader = Reader {
         text,
         path: path.into(),
@@ -40,14 +40,14 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Config, Vec<Diagnostic>> {
     }
 }
 
-type Key<'a> = Spanned<Cow<'a, str>>;
-type Value<'a> = Spanned<DeValue<'a>>;
+pub(super) type Key<'a> = Spanned<Cow<'a, str>>;
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a str,
     path: Arc<Path>,
     /// What is wrong, with its offset in the text.
-    found: Vec<(usize, Diagnostic)>,
+    pub(super) found: Vec<(usize, Diagnostic)>,
 }
 
 impl Reader<'_> {
@@ -59,8 +59,11 @@ impl Reader<'_> {
                 "settings" => config.settings = self.settings(value),
                 "feeds" => config.feeds = self.feeds(value),
                 "apply" => self.apply(value, &mut config),
-                "goal" => self.later(key, "goal"),
-                _ => self.unknown(key, "", &["policy", "settings", "feeds", "apply"]),
+                "goal" => config.goals = self.goals(value),
+                _ => {
+                    let known = ["policy", "settings", "feeds", "apply", "goal"];
+                    self.unknown(key, "", &known);
+                }
             }
         }
         config
@@ -223,7 +226,11 @@ impl Reader<'_> {
         boolean
     }
 
-    fn table<'v, 'i>(&mut self, key: &str, value: &'v Value<'i>) -> Option<&'v DeTable<'i>> {
+    pub(super) fn table<'v, 'i>(
+        &mut self,
+        key: &str,
+        value: &'v Value<'i>,
+    ) -> Option<&'v DeTable<'i>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {
@@ -243,7 +250,7 @@ impl Reader<'_> {
         self.found.push((offset, diagnostic));
     }
 
-    fn unknown(&mut self, key: &Key<'_>, prefix: &str, known: &[&str]) {
+    pub(super) fn unknown(&mut self, key: &Key<'_>, prefix: &str, known: &[&str]) {
         let name = key.get_ref();
         let full = match prefix {
             "" => name.to_string(),
@@ -254,7 +261,7 @@ impl Reader<'_> {
         self.say("C004", key.span().start, &full, message, &help);
     }
 
-    fn refuse(&mut self, key: &str, value: &Value<'_>, allowed: &str) {
+    pub(super) fn refuse(&mut self, key: &str, value: &Value<'_>, allowed: &str) {
         let found = Raw::from(value.get_ref());
         let message = format!("found {found}, allowed is {allowed}");
         self.say("C005", value.span().start, key, message, "change the value");
@@ -266,7 +273,14 @@ impl Reader<'_> {
         self.say("C007", key.span().start, full, message, help);
     }
 
-    fn say(&mut self, code: &'static str, offset: usize, key: &str, message: String, help: &str) {
+    pub(super) fn say(
+        &mut self,
+        code: &'static str,
+        offset: usize,
+        key: &str,
+        message: String,
+        help: &str,
+    ) {
         let diagnostic = Diagnostic {
             code,
             subject: format!("{}, key {}", self.place(offset), Quoted(key)),
@@ -276,7 +290,7 @@ impl Reader<'_> {
         self.found.push((offset, diagnostic));
     }
 
-    fn place(&self, offset: usize) -> Place {
+    pub(super) fn place(&self, offset: usize) -> Place {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         let path = Arc::clone(&self.path);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn messages(text: &str) -> Vec<String> {
+pub(super) fn messages(text: &str) -> Vec<String> {
     match reader::read(text, Path::new("/etc/p.toml")) {
         Ok(_) => Vec::new(),
         Err(found) => found.iter().map(ToString::to_string).collect(),
@@ -33,7 +33,22 @@ fn every_key_of_this_version_is_taken() {
         source = "builtin:cloudflare"
         [apply]
         confirm-within = "2m 30s"
+        [[goal]]
+        name = "ssh stays reachable"
+        packets = "input tcp dport 22022 ct new"
+        from = "any"
+        verdict = "accept"
+        [[goal]]
+        name = "only the office reaches the rest"
+        packets = ["tcp", "udp"]
+        from = ["not office"]
+        verdict = "drop"
     "#);
+    let goals: Vec<_> = config.goals().iter().map(|goal| goal.name()).collect();
+    assert_eq!(
+        goals,
+        ["ssh stays reachable", "only the office reaches the rest"]
+    );
     assert_eq!(config.confirm_within(), Duration::from_secs(150));
     assert_eq!(config.policy(), "/etc/policies/mine.wasm");
     let settings: Vec<_> = config
@@ -77,7 +92,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "polcy = \"x\"\n[feeds.cf]\nmax-coverage = 2\nrefresh = \"6h\"\n[apply]\nwait = 1\n",
         &[
             "error[C004]: `/etc/p.toml` line 1, key `polcy`: there is no such key, \
-             allowed are `policy`, `settings`, `feeds`, `apply`",
+             allowed are `policy`, `settings`, `feeds`, `apply`, `goal`",
             "error[C006]: `/etc/p.toml` line 2, key `feeds.cf`: the key `source` is missing",
             "error[C005]: `/etc/p.toml` line 3, key `feeds.cf.max-coverage`: found `2`, \
              allowed is a number above 0, at most 1",
@@ -93,7 +108,6 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 fn a_key_that_this_version_cannot_honour_is_refused() {
     let later = "this version does not do what the key asks for";
     for (text, key) in [
-        ("[[goal]]\nname = \"x\"", "goal"),
         (
             "[feeds.a]\nsource = \"file:x\"\nrefresh = \"6h\"",
             "feeds.a.refresh",

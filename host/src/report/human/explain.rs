@@ -65,7 +65,7 @@ fn alike(out: &mut String, region: &Result<Region<'_>, Inexact<'_>>) {
     };
 }
 
-fn addresses(count: u128) -> String {
+pub(super) fn addresses(count: u128) -> String {
     match count {
         1 => "1 address".to_owned(),
         // Of IPv6 the number is longer than it is useful.

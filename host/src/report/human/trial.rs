@@ -128,6 +128,12 @@ pub(super) fn status(status: &Status, paint: &Paint) -> String {
     if let Some(help) = help(status) {
         let _ = writeln!(out, "help      {help}");
     }
+    if let Some(machine) = &status.machine {
+        out.push_str(&super::guard::machine(machine, paint));
+    }
+    if let Some(exposure) = &status.exposure {
+        out.push_str(&super::proofs::told_exposure(exposure, paint));
+    }
     out + &super::machine(survey.machine)
 }
 

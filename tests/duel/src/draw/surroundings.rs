@@ -2,6 +2,7 @@
 
 use portreeve_model::address::Family;
 use portreeve_model::packet::Hook;
+use portreeve_wire::device::Layer;
 
 use super::aim::{Aim, Wishes};
 use super::matches::Match;
@@ -9,7 +10,6 @@ use super::numeric::{Numeric, plain};
 use super::theme::{Place, Theme};
 use super::values::{groups, local, remote};
 use crate::arena::{BARRED, HARDWARE_ADDRESS, INTERFACES, SENDER_ADDRESS};
-use crate::device::Layer;
 use crate::observer::MARKS;
 use crate::random::Random;
 

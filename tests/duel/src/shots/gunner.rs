@@ -5,17 +5,17 @@ use std::collections::HashSet;
 use portreeve_model::address::Family;
 use portreeve_model::field::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP};
 use portreeve_model::packet::CtState;
+use portreeve_wire::device::Layer;
+use portreeve_wire::packet::{Damage, Recipe};
 
 use super::sketch::{Sketch, tame};
 use super::{Entry, Salvo, Shot};
 use crate::arena::{HARDWARE_ADDRESS, INTERFACES, SENDER_ADDRESS};
 use crate::conntrack::{ECHO, Ends, turned};
-use crate::device::Layer;
 use crate::draw::values::remote;
 use crate::facts::route;
 use crate::observer::{MARKING_HOP_LIMIT, Number};
 use crate::random::Random;
-use crate::recipe::{Damage, Recipe};
 
 /// Connections that a round begins with, at most.
 const CONNECTIONS_MAX: usize = 64;
@@ -79,7 +79,7 @@ impl Gunner {
             return;
         }
         let mut first = Recipe {
-            number: Number::PREPARING,
+            number: Number::PREPARING.0,
             hop_limit: random.pick(&[64, MARKING_HOP_LIMIT]),
             payload: Vec::new(),
             ..recipe.clone()
@@ -119,7 +119,7 @@ impl Gunner {
             Family::Ip6 => 0x2001_0db8_0018 << 80 | 0x909,
         };
         let about = Recipe {
-            number: Number::PREPARING,
+            number: Number::PREPARING.0,
             saddr: recipe.daddr,
             daddr: away,
             hop_limit: 64,
@@ -157,7 +157,7 @@ impl Gunner {
                 .find(|it| counts[class(*it)] + 1 < Number::PER_CLASS);
             let Some(mark) = room else { continue };
             counts[class(mark)] += 1;
-            sketch.recipe.number = Number::new(counts[class(mark)], mark, untracked);
+            sketch.recipe.number = Number::new(counts[class(mark)], mark, untracked).0;
             salvo
                 .shots
                 .push(shot(sketch.entry, sketch.pkttype, &sketch.recipe));
@@ -195,11 +195,10 @@ fn shot(entry: Entry, pkttype: u8, recipe: &Recipe) -> Shot {
         Entry::Wire(at) => INTERFACES[at].layer == Layer::Link,
         Entry::Sent => false,
     };
-    let packet = recipe.bytes();
     if !framed {
         return Shot {
             entry,
-            bytes: packet,
+            bytes: recipe.bytes(),
         };
     }
     let to = match pkttype {
@@ -207,13 +206,8 @@ fn shot(entry: Entry, pkttype: u8, recipe: &Recipe) -> Shot {
         1 => [0xff; 6],
         _ => [1, 0, 0x5e, 0, 0, 1],
     };
-    let ethertype = match recipe.family {
-        Family::Ip => [0x08, 0x00],
-        Family::Ip6 => [0x86, 0xdd],
-    };
-    let header = [to.as_slice(), &SENDER_ADDRESS, &ethertype].concat();
     Shot {
         entry,
-        bytes: [header, packet].concat(),
+        bytes: recipe.frame(SENDER_ADDRESS, to),
     }
 }

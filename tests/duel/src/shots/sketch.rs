@@ -3,6 +3,7 @@
 use portreeve_model::address::Family;
 use portreeve_model::field::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP};
 use portreeve_model::packet::{CtState, Hook};
+use portreeve_wire::packet::{Damage, OPTIONS_HEADERS, Recipe};
 
 use super::Entry;
 use crate::arena::INTERFACES;
@@ -13,7 +14,6 @@ use crate::draw::{Chain, Rule, Ruleset, Table};
 use crate::facts::{Route, route};
 use crate::observer::{MARKS, Number};
 use crate::random::Random;
-use crate::recipe::{Damage, OPTIONS_HEADERS, Recipe};
 
 /// What is wanted of a packet.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ fn any(random: &mut Random, family: Family, hook: Hook) -> Sketch {
             Entry::Wire(random.up_to(INTERFACES.len()))
         },
         recipe: Recipe {
-            number: Number::PREPARING,
+            number: Number::PREPARING.0,
             family,
             saddr: source(random, family) | 2,
             daddr: if leaves {

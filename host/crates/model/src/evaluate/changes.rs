@@ -36,6 +36,14 @@ impl Changes {
         self.fields.iter().copied()
     }
 
+    /// Whether the packet may go to another address or port than it was sent to.
+    #[must_use]
+    pub fn leads_elsewhere(&self) -> bool {
+        let destination =
+            |(field, _): &(Field, _)| matches!(field, Field::Daddr(_) | Field::ThDport);
+        self.anything || self.fields.iter().any(destination)
+    }
+
     /// Gives `field` another value.
     pub(super) fn set(&mut self, field: Field, value: Loaded) {
         match self

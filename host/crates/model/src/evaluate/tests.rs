@@ -1,7 +1,6 @@
 //! A verdict is what nft(8) says, with the rule that gave it.
 
 mod journey;
-mod random;
 mod region;
 
 use alloc::format;

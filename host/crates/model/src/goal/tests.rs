@@ -5,11 +5,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::address::AddressSet;
+use crate::address::{AddressSet, Family};
 use crate::draft::{Draft, Statement, Test};
+use crate::field::Field;
 use crate::inputs::{Inputs, Setting, Value};
 use crate::packet::CtState;
 use crate::ruleset::{ChainPolicy, Limit, TimeUnit};
+use crate::tables::Expression;
 use crate::validate::{Feeds, instantiate, validate};
 
 fn inputs() -> Inputs {
@@ -153,6 +155,53 @@ fn addresses_come_from_a_feed_or_a_setting_in_both_families() {
         vec![from("office"), from("cdn")],
         "tcp 2001:db8::1 > [::1]:1"
     ));
+}
+
+#[test]
+fn everybody_else_is_who_is_in_neither_family_of_a_feed() {
+    let others = |name: &str| Clause {
+        saddr_not_from: Some(name.to_string()),
+        ..Clause::default()
+    };
+    let check = |clause: &Clause, from: &str, expected: bool| {
+        let packet = alloc::format!("{from}:1");
+        assert_eq!(concerns(vec![clause.clone()], &packet), expected, "{from}");
+    };
+    let not_cdn = others("cdn");
+    check(&not_cdn, "tcp 198.51.100.255 > 192.0.2.1", false);
+    check(&not_cdn, "tcp 198.51.101.0 > 192.0.2.1", true);
+    check(&not_cdn, "tcp 2001:db8::1 > [::1]", false);
+    check(&not_cdn, "tcp 2001:db9::1 > [::1]", true);
+    // The setting names no IPv6 address, so everybody of that family is somebody else.
+    check(&others("office"), "tcp 2001:db8::1 > [::1]", true);
+    let both = Clause {
+        saddr_from: Some("cdn".to_string()),
+        ..others("office")
+    };
+    check(&both, "tcp 198.51.100.1 > 192.0.2.1", true);
+    check(&both, "tcp 192.0.2.9 > 192.0.2.1", false);
+    check(&both, "tcp 203.0.113.1 > 192.0.2.1", false);
+}
+
+#[test]
+fn the_packets_are_said_in_the_words_of_tables_too() {
+    let clause = Clause {
+        saddr_not_from: Some("cdn".to_string()),
+        ..dport("ports")
+    };
+    let said: Vec<Vec<_>> = goal(Quantifier::FamiliesAlike, vec![clause])
+        .clauses()
+        .into_iter()
+        .map(|clause| clause.into_iter().map(|it| (it.left, it.negated)).collect())
+        .collect();
+    let of = |family| {
+        let [dport, saddr] = [Field::Dport(PortProtocol::Tcp), Field::Saddr(family)];
+        vec![
+            (Expression::Field(dport), false),
+            (Expression::Field(saddr), true),
+        ]
+    };
+    assert_eq!(said, Family::BOTH.map(of));
 }
 
 #[test]

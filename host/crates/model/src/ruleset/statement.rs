@@ -317,7 +317,7 @@ pub enum LogLevel {
 }
 
 /// What `reject` tells the sender.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Reject {
     /// `icmpx type port-unreachable`
     PortUnreachable,

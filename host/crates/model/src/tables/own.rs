@@ -71,27 +71,8 @@ impl Ruleset {
     }
 
     fn condition(&self, condition: &ruleset::Match) -> Match {
-        Match {
-            left: match condition.key() {
-                Key::Field(field) => Expression::Field(*field),
-                Key::Bits { field, mask } => Expression::Bits {
-                    of: Box::new(Expression::Field(*field)),
-                    mask: *mask,
-                    flip: 0,
-                },
-                Key::Concatenation(fields) => together(fields),
-            },
-            negated: condition.negated(),
-            right: match condition.operand() {
-                ruleset::Operand::Numbers(numbers) => Operand::Numbers(numbers.clone()),
-                ruleset::Operand::Elements(elements) => {
-                    Operand::Elements(Lookup::Anonymous(rows(elements)))
-                }
-                ruleset::Operand::Set(name) => {
-                    Operand::Elements(Lookup::Named(self.set_index(name)))
-                }
-            },
-        }
+        let set = |name: &Name| Some(self.set_index(name));
+        condition.among(set).expect("validated: the set exists")
     }
 
     fn statement(&self, statement: &Statement) -> Part {
@@ -153,6 +134,37 @@ impl Ruleset {
             let at = self.field_sets().iter().position(|set| set.name() == name);
             addresses.len() + at.expect("validated: the set exists")
         }))
+    }
+}
+
+impl ruleset::Match {
+    /// The condition in the words of tables, by itself; none when it names a set.
+    #[must_use]
+    pub fn apart(&self) -> Option<Match> {
+        self.among(|_| None)
+    }
+
+    /// The condition in a table that has the sets which `set` finds.
+    fn among(&self, set: impl Fn(&Name) -> Option<SetIndex>) -> Option<Match> {
+        Some(Match {
+            left: match self.key() {
+                Key::Field(field) => Expression::Field(*field),
+                Key::Bits { field, mask } => Expression::Bits {
+                    of: Box::new(Expression::Field(*field)),
+                    mask: *mask,
+                    flip: 0,
+                },
+                Key::Concatenation(fields) => together(fields),
+            },
+            negated: self.negated(),
+            right: match self.operand() {
+                ruleset::Operand::Numbers(numbers) => Operand::Numbers(numbers.clone()),
+                ruleset::Operand::Elements(elements) => {
+                    Operand::Elements(Lookup::Anonymous(rows(elements)))
+                }
+                ruleset::Operand::Set(name) => Operand::Elements(Lookup::Named(set(name)?)),
+            },
+        })
     }
 }
 

@@ -60,7 +60,8 @@ impl Validator<'_> {
         }
     }
 
-    /// The clause as conjunctions: one, or one for each family when it names addresses.
+    /// The clause as conjunctions: one, or one for each family when it names addresses. A family of
+    /// which these leave no address is not spoken of.
     fn clause(&mut self, clause: &Clause, inputs: &Inputs, subject: &str) -> Vec<Vec<Match>> {
         let mut drafted = clause.matches.clone();
         if let Some((protocol, name)) = &clause.dport_setting {
@@ -79,24 +80,37 @@ impl Validator<'_> {
             });
         }
         let matches = self.matches(&drafted, &[], subject);
-        let Some(name) = &clause.saddr_from else {
+        let mut sources = Vec::new();
+        for (name, negated) in [(&clause.saddr_from, false), (&clause.saddr_not_from, true)] {
+            let Some(name) = name else { continue };
+            match self.addresses_named(name, inputs, subject) {
+                Some(addresses) => sources.push((addresses, negated)),
+                None => return Vec::new(),
+            }
+        }
+        if sources.is_empty() {
             return vec![matches];
-        };
-        let Some(addresses) = self.addresses_named(name, inputs, subject) else {
-            return Vec::new();
+        }
+        let leaves_some = |family: &Family| {
+            sources.iter().all(|(addresses, negated)| {
+                let addresses = addresses.of(*family);
+                if *negated {
+                    !addresses.complement((*family).max()).is_empty()
+                } else {
+                    !addresses.is_empty()
+                }
+            })
         };
         let of_family = |family: Family| {
-            let elements = addresses.of(family).clone();
-            let mut matches = matches.clone();
-            let operand = Operand::Numbers(elements);
-            matches.push(Match {
+            let sources = sources.iter().map(|(addresses, negated)| Match {
                 key: Key::Field(Field::Saddr(family)),
-                negated: false,
-                operand,
+                negated: *negated,
+                operand: Operand::Numbers(addresses.of(family).clone()),
             });
-            matches
+            matches.iter().cloned().chain(sources).collect()
         };
-        Family::BOTH.into_iter().map(of_family).collect()
+        let families = Family::BOTH.into_iter().filter(leaves_some);
+        families.map(of_family).collect()
     }
 
     fn addresses_named(

@@ -496,6 +496,10 @@ fn a_goal_names_settings_that_are_there() {
             ..Clause::default()
         },
         Clause {
+            saddr_not_from: Some("cdn".to_string()),
+            ..Clause::default()
+        },
+        Clause {
             dport_setting: Some((PortProtocol::Tcp, "ports".to_string())),
             ..Clause::default()
         },
@@ -512,5 +516,5 @@ fn a_goal_names_settings_that_are_there() {
     let of = |name: &str| {
         format!("error[V033]: goal `g`: the description has no such setting or feed as `{name}`")
     };
-    assert_eq!(texts, ["echo", "office", "ports"].map(of));
+    assert_eq!(texts, ["echo", "office", "cdn", "ports"].map(of));
 }

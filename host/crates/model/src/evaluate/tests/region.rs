@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::random::{Dice, neighbour, packet, tables};
 use crate::evaluate::{Fate, Journey, Place, journey, region};
+use crate::testing::{Dice, neighbour, packet, tables};
 
 /// Where a packet ends, and who decides at every place on its way there.
 fn fates<'a>(journey: &Journey<'a>) -> Vec<(Place, Vec<Fate<'a>>)> {

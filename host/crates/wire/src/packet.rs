@@ -1,17 +1,15 @@
 //! Packets as bytes, from what is wanted of them.
 
 use portreeve_model::address::Family;
-use portreeve_model::field::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP};
-
-use crate::observer::Number;
-
-const UDPLITE: u8 = 136;
+use portreeve_model::field::{
+    PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE,
+};
 
 /// What a packet shall be. Fields that its protocol has not are of no account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Recipe {
-    /// Its number.
-    pub number: Number,
+    /// What tells it from others: `ip id`, or `ip6 flowlabel`; and its sequence numbers if it is TCP.
+    pub number: u16,
     /// Its family.
     pub family: Family,
     /// Source address.
@@ -73,6 +71,17 @@ impl Recipe {
         }
     }
 
+    /// The packet in a frame of Ethernet.
+    #[must_use]
+    pub fn frame(&self, from: [u8; 6], to: [u8; 6]) -> Vec<u8> {
+        // `ETH_P_IP` and `ETH_P_IPV6` in `linux/if_ether.h`.
+        let ethertype: [u8; 2] = match self.family {
+            Family::Ip => [0x08, 0x00],
+            Family::Ip6 => [0x86, 0xdd],
+        };
+        [to.as_slice(), &from, &ethertype, &self.bytes()].concat()
+    }
+
     fn ip(&self, transport: &[u8]) -> Vec<u8> {
         let length = u16::try_from(20 + transport.len()).unwrap_or(u16::MAX);
         let fragment = match self.damage {
@@ -80,7 +89,7 @@ impl Recipe {
             Damage::None | Damage::Checksum | Damage::Truncated(_) => 0,
         };
         let mut header = vec![0x45, self.traffic_class];
-        for number in [length, self.number.0, fragment] {
+        for number in [length, self.number, fragment] {
             header.extend(number.to_be_bytes());
         }
         header.extend([self.hop_limit, self.protocol, 0, 0]);
@@ -96,7 +105,7 @@ impl Recipe {
         let (mut next, mut extension) = match self.damage {
             Damage::Fragment(offset, more) => {
                 let place = (offset << 3 | u16::from(more)).to_be_bytes();
-                let id = u32::from(self.number.0).to_be_bytes();
+                let id = u32::from(self.number).to_be_bytes();
                 let header = [[self.protocol, 0, place[0], place[1]], id].concat();
                 (FRAGMENT_HEADER, header)
             }
@@ -109,7 +118,7 @@ impl Recipe {
             next = number;
         }
         let length = u16::try_from(extension.len() + transport.len()).unwrap_or(u16::MAX);
-        let first = 6 << 28 | u32::from(self.traffic_class) << 20 | u32::from(self.number.0);
+        let first = 6 << 28 | u32::from(self.traffic_class) << 20 | u32::from(self.number);
         let mut packet = first.to_be_bytes().to_vec();
         packet.extend(length.to_be_bytes());
         packet.extend([next, self.hop_limit]);
@@ -126,13 +135,13 @@ impl Recipe {
         let checksum_at = match self.protocol {
             PROTOCOL_TCP => {
                 // Any answer repeats one of these numbers.
-                let number = u32::from(self.number.0) << 16;
+                let number = u32::from(self.number) << 16;
                 header.extend(self.ports());
                 header.extend([number.to_be_bytes(), number.to_be_bytes()].concat());
                 header.extend([0x50, self.tcp_flags, 4, 0, 0, 0, 0, 0]);
                 Some(16)
             }
-            PROTOCOL_UDP | UDPLITE => {
+            PROTOCOL_UDP | PROTOCOL_UDPLITE => {
                 let length = u16::try_from(8 + self.payload.len()).unwrap_or(u16::MAX);
                 header.extend(self.ports());
                 header.extend(length.to_be_bytes());
@@ -215,4 +224,17 @@ pub fn checksum(pieces: &[&[u8]]) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !(sum as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 1071, section 3.
+    #[test]
+    fn the_checksum_is_that_of_the_internet() {
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(checksum(&[&bytes]), !0xddf2);
+        assert_eq!(checksum(&[&bytes[..2], &bytes[2..]]), !0xddf2);
+    }
 }

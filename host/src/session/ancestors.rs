@@ -14,7 +14,7 @@ use procfs::ProcResult;
 use procfs::process::Process;
 
 use super::Connection;
-use crate::apply::sockets::{self, Socket};
+use super::sockets::{self, Socket};
 
 /// Processes above us that are looked at. Ours: a login, sudo and nested scripts make ten.
 const ANCESTORS_MAX: usize = 256;
@@ -125,27 +125,12 @@ impl Holder {
 
 /// What the process whose directory in /proc this is holds, and its environment.
 fn look(directory: &Path) -> io::Result<Holder> {
-    let mut sockets = Vec::new();
-    // Not by `procfs`: its list leaves out what it may not read.
-    for descriptor in fs::read_dir(directory.join("fd"))? {
-        match fs::read_link(descriptor?.path()) {
-            Ok(target) => sockets.extend(inode(&target)),
-            // Closed since the list was made.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let sockets = sockets::held_by(directory)?;
     let environment = fs::read(directory.join("environ"))?;
     Ok(Holder {
         sockets,
         environment,
     })
-}
-
-/// The inode in `socket:[4711]`.
-fn inode(target: &Path) -> Option<u64> {
-    let inside = target.to_str()?.strip_prefix("socket:[")?;
-    inside.strip_suffix(']')?.parse().ok()
 }
 
 /// The established TCP connections of our network namespace, by the inode of their socket.
@@ -270,16 +255,6 @@ mod tests {
         assert!(look().unwrap().multiplexed);
         fs::write(directory.path().join("fd/0"), "no link").unwrap();
         assert!(look().is_err(), "a descriptor that cannot be followed");
-    }
-
-    #[test]
-    fn only_a_socket_has_the_inode_of_a_socket() {
-        let check = |target: &str, expected| assert_eq!(inode(Path::new(target)), expected);
-        check("socket:[4711]", Some(4711));
-        check("pipe:[4711]", None);
-        check("/tmp/socket:[4711]", None);
-        check("socket:[x]", None);
-        check("socket:[4711] (deleted)", None);
     }
 
     #[test]

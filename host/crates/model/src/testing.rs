@@ -1,7 +1,8 @@
-//! Random tables and packets over few values, so that rules and packets often meet.
+//! Random tables and packets over few values, so that rules and packets often meet: for tests of
+//! whatever reads tables.
 
 use alloc::collections::BTreeMap;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,17 +12,25 @@ use crate::field::{Field, PortProtocol, interface};
 use crate::intervals::{Interval, Intervals};
 use crate::packet::{Addresses, CtState, Hook, Loaded, Packet, Transport};
 use crate::ruleset::{ChainPolicy, Reject};
-use crate::tables::*;
+use crate::tables::{
+    Attachment, Base, Chain, ChainIndex, ChainType, Data, Elements, Expression, Lookup, Match, Nat,
+    NatKind, Operand, Part, Rewrite, Row, Rows, Rule, Set, SetIndex, Table, TableFamily, Tables,
+    Verdict,
+};
 
 /// Numbers in a fixed order (xorshift64, G. Marsaglia, "Xorshift RNGs", 2003).
-pub(super) struct Dice(u64);
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    /// The dice with this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(super) fn below(&mut self, sides: usize) -> usize {
+    /// A number below `sides`.
+    pub fn below(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -59,7 +68,8 @@ const FIELDS: [Field; 14] = [
 /// Few numbers for each field.
 fn number(dice: &mut Dice, field: Field) -> u128 {
     match field {
-        Field::Iifname => interface::number(dice.pick(&["lo", "eth0", "eth1"])).unwrap(),
+        Field::Iifname => interface::number(dice.pick(&["lo", "eth0", "eth1"]))
+            .expect("made from what is allowed"),
         Field::Nfproto => dice.pick(&[2, 10]),
         Field::L4proto => dice.pick(&[1, 6, 17]),
         Field::CtState => dice.below(5) as u128,
@@ -72,7 +82,7 @@ fn interval(dice: &mut Dice, field: Field) -> Interval {
     if dice.one_in(2) {
         Interval::single(a)
     } else {
-        Interval::new(a.min(b), a.max(b)).unwrap()
+        Interval::new(a.min(b), a.max(b)).expect("made from what is allowed")
     }
 }
 
@@ -93,7 +103,8 @@ fn condition(dice: &mut Dice) -> Match {
             let right = Operand::Elements(Lookup::Named(SetIndex(set)));
             (of(SETS[set]), right)
         }
-        1 => {
+        // Nobody looks at the bits of a name.
+        1 if field != Field::Iifname => {
             let bits = Expression::Bits {
                 of: of(field).into(),
                 mask: number(dice, field),
@@ -123,7 +134,9 @@ fn condition(dice: &mut Dice) -> Match {
 }
 
 fn verdict(dice: &mut Dice, chain: usize) -> Verdict {
-    let target = ChainIndex(chain + 1 + dice.below(CHAINS - chain - 1).min(1));
+    // Nothing leads back, nor into a base chain.
+    let next = (chain + 1).max(BASES);
+    let target = ChainIndex(next + dice.below(CHAINS - next).min(1));
     match dice.below(7) {
         0 | 1 => Verdict::Accept,
         2 => Verdict::Drop,
@@ -151,9 +164,12 @@ fn statement(dice: &mut Dice, chain: usize) -> Part {
                 key: vec![Interval::single(number(dice, field))],
                 data: Data::Verdict(verdict(dice, chain)),
             });
+            let mut rows: Vec<Row> = rows.collect();
+            // The kernel takes no key twice.
+            rows.dedup_by(|next, kept| next.key == kept.key);
             Part::VerdictMap {
                 key: Expression::Field(field),
-                map: Lookup::Anonymous(Elements::Rows(Rows::new(rows.collect()))),
+                map: Lookup::Anonymous(Elements::Rows(Rows::new(rows))),
             }
         }
         5 => Part::Counter,
@@ -192,7 +208,8 @@ fn rule(dice: &mut Dice, chain: usize, nat: bool) -> Rule {
 const CHAINS: usize = 7;
 const BASES: usize = 4;
 
-pub(super) fn tables(dice: &mut Dice) -> Tables {
+/// A table of a machine.
+pub fn tables(dice: &mut Dice) -> Tables {
     let chains = (0..CHAINS).map(|index| {
         let chain_type = if index < BASES && dice.one_in(4) {
             ChainType::Nat
@@ -239,10 +256,12 @@ pub(super) fn tables(dice: &mut Dice) -> Tables {
     }
 }
 
-pub(super) fn packet(dice: &mut Dice) -> Packet {
+/// A packet that comes to this machine.
+pub fn packet(dice: &mut Dice) -> Packet {
     let family = dice.pick(&[Family::Ip, Family::Ip, Family::Ip6]);
     let address = |dice: &mut Dice| family.address(dice.below(9) as u128);
-    let addresses = Addresses::new(address(dice), address(dice)).unwrap();
+    let addresses =
+        Addresses::new(address(dice), address(dice)).expect("made from what is allowed");
     let transport = match dice.below(5) {
         0 => Transport::Icmp {
             icmp_type: dice.below(9) as u8,
@@ -267,7 +286,7 @@ pub(super) fn packet(dice: &mut Dice) -> Packet {
     Packet {
         hook: Hook::Input,
         iifname: dice.pick(&["lo", "eth0", "eth1"]).to_string(),
-        oifname: "".to_string(),
+        oifname: String::new(),
         addresses,
         hop_limit: dice.below(9) as u8,
         transport,
@@ -277,7 +296,7 @@ pub(super) fn packet(dice: &mut Dice) -> Packet {
 }
 
 /// A packet that differs from `packet` in a few fields.
-pub(super) fn neighbour(dice: &mut Dice, packet: &Packet) -> Packet {
+pub fn neighbour(dice: &mut Dice, packet: &Packet) -> Packet {
     let other = self::packet(dice);
     let mut near = packet.clone();
     for _ in 0..1 + dice.below(3) {

@@ -6,6 +6,7 @@
 
 mod ancestors;
 mod evidence;
+pub(crate) mod sockets;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -16,13 +17,14 @@ use portreeve_model::diagnostic::Quoted;
 
 use self::ancestors::Ancestor;
 pub use self::evidence::{Evidence, NoEvidence};
-use super::sockets::plain;
+use self::sockets::plain;
 
 /// The session in which this process runs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Session {
     user: String,
     origin: Origin,
+    named: Option<Connection>,
 }
 
 /// Where a session comes from.
@@ -62,9 +64,11 @@ impl Session {
     pub fn of_this_process() -> Self {
         let sudo = std::env::var_os("SUDO_USER");
         let sudo = sudo.as_deref().map(|name| name.to_string_lossy());
+        let ancestors = ancestors::read();
         Self {
             user: user(&own_name(), sudo.as_deref()),
-            origin: Origin::of(&ancestors::read()),
+            origin: Origin::of(&ancestors),
+            named: ancestors.iter().flatten().find_map(|it| it.ssh),
         }
     }
 
@@ -72,6 +76,13 @@ impl Session {
     #[must_use]
     pub const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The connection that the environment names, its own or that of a process above: a hint, which
+    /// shows nothing.
+    #[must_use]
+    pub const fn named(&self) -> Option<Connection> {
+        self.named
     }
 
     /// Who is calling, for the record: `root (sudo by alice) from 192.0.2.7`. Safe to print.

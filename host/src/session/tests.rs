@@ -248,6 +248,7 @@ fn the_key_of_an_arrival_is_as_the_kernel_keeps_it() {
 fn the_record_says_who_it_was_and_from_where() {
     let check = |sudo: Option<&str>, ancestors: &[Process], expected: &str| {
         let session = Session {
+            named: None,
             user: user("root", sudo),
             origin: Origin::of(ancestors),
         };

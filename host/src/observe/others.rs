@@ -1,0 +1,45 @@
+//! The tables of others, as nft lists them now.
+//!
+//! Ours is left out: to list its elements takes minutes where a set is large, and what will be in
+//! it is known better.
+
+use portreeve_model::tables::{Table, Tables};
+use portreeve_nft::{TABLE, read as read_listing};
+
+use crate::apply::nft::Nft;
+use crate::apply::with_causes;
+use crate::guard::Fact;
+use portreeve_model::tables::TableFamily;
+
+/// Every table of the kernel but ours. Of a set whose elements cannot be had, it is not known which
+/// it has.
+pub(super) fn read() -> Fact<Tables> {
+    let nft = Nft::find().map_err(|error| with_causes(&error))?;
+    let listing = nft
+        .list_everything_tersely()
+        .map_err(|error| with_causes(&error))?;
+    let mut all = read_listing(&listing).map_err(|error| with_causes(&error))?;
+    all.tables
+        .retain(|table| (table.family, table.name.as_str()) != (TableFamily::Inet, TABLE));
+    for table in &mut all.tables {
+        if !table.sets.is_empty() {
+            with_elements(&nft, table);
+        }
+    }
+    Ok(all)
+}
+
+/// Puts a table in the place of one that was listed without the elements of its sets.
+fn with_elements(nft: &Nft, table: &mut Table) {
+    let listing = nft.list_table(table.family, &table.name);
+    let whole = listing.ok().flatten();
+    let whole = whole.and_then(|listing| read_listing(&listing).ok());
+    let named = whole.and_then(|all| {
+        let mut tables = all.tables.into_iter();
+        tables.find(|it| (it.family, &it.name) == (table.family, &table.name))
+    });
+    match named {
+        Some(whole) => *table = whole,
+        None => table.sets.iter_mut().for_each(|set| set.elements = None),
+    }
+}
