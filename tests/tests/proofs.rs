@@ -159,13 +159,17 @@ fn every_fault_that_lets_a_packet_in_or_out_is_refuted() {
     assert!(found >= 200, "{found} faults");
 }
 
-/// Losing this, a proof could be refuted by a packet that no kernel lets in: each fault is loaded
-/// into one, and met by the packet that shows it.
+/// Faults that a kernel is asked about: each fifth of some 2,500, which are some of every kind. Of
+/// half of them the packet cannot be sent, such as a message of ICMP whose first bytes matter.
+const ASKED_EVERY: usize = 5;
+
+/// Losing this, a proof could be refuted by a packet that no kernel lets in: faults are loaded into
+/// one, and met by the packet that shows them.
 #[test]
 fn the_kernel_confirms_the_packet_that_shows_a_fault() {
     let program = program::portreeve();
     let (mut confirmed, mut left_out) = (0, BTreeMap::<String, usize>::new());
-    for fault in faults() {
+    for fault in faults().iter().step_by(ASKED_EVERY) {
         let Some(packet) = fault.witness() else {
             continue;
         };
