@@ -162,6 +162,13 @@ fn a_plan_tells_who_reaches_what_and_what_it_would_change() {
     std::fs::write(&file, listing).expect("a temporary file can be written");
     let file = file.display().to_string();
     run(&["diff", "live", &file]).succeeds(&["none; no packet fares otherwise"]);
+    // What stands beside it is on both sides.
+    namespace.nft(&["-f", "-"], NO_SSH).expect("nft loads it");
+    let planned = ["planned", "--set", "ports=443,8443"];
+    let same = "to what is in force on this machine: none; no packet fares otherwise";
+    run(&[&["diff"], &planned[..1], &["live"], &planned[1..]].concat()).succeeds(&[same]);
+    run(&["diff", "2", "live"]).succeeds(&[same]);
+    run(&["diff", "live", "1"]).succeeds(&["closed  input: accept → drop", "tcp dport 8443"]);
     let told = run(&["diff", "1", "2", "--format", "json"]).json();
     let change = &told["difference"]["changes"][0];
     assert_eq!(change["direction"], "opened", "{told}");
