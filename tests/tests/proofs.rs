@@ -283,7 +283,6 @@ fn ask(tables: &Tables, clauses: &[Vec<Match>], quantifier: Quantifier) -> Answe
         rules,
         way: Way::At(Hook::Input),
         packets,
-        within: None,
         quantifier,
     })
 }

@@ -13,7 +13,6 @@ use signal_hook::flag;
 
 use super::{Here, configuration, plan_for, ssh_port};
 use crate::apply::nft::Nft;
-use crate::apply::survey::survey;
 use crate::apply::{Done, Watched, apply_on_trial, apply_without_trial, rollback, watch};
 use crate::cli::{self, Options};
 use crate::guard;
@@ -68,10 +67,6 @@ fn keeps_the_operator(
 
 /// In force for good, and compared with what the kernel then lists.
 fn at_once(here: &Here, plan: Plan, printer: &Printer) -> Result<Answer, Failure> {
-    let before = survey(&here.state_dir).ok();
-    let earlier = before
-        .and_then(|survey| survey.confirmed)
-        .map(|(number, _)| number);
     let done = apply_without_trial(here.request(), &plan)?;
     printer.notes(&done.notes);
     let expected = Expected {
@@ -81,19 +76,29 @@ fn at_once(here: &Here, plan: Plan, printer: &Printer) -> Result<Answer, Failure
     let observed = observe::compare(&Nft::find()?, &expected);
     // Where nothing can be listed, nothing is known to be wrong.
     let is_wrong = !matches!(observed, Err(observe::ObserveError::List(_)));
-    match (as_sent(observed), earlier.filter(|_| is_wrong)) {
-        (Ok(elements), _) => Ok(Answer::Applied {
-            plan: Box::new(plan),
-            record: Box::new(done.what),
-            elements,
-            machine: done.machine,
-        }),
-        (Err(failure), Some(earlier)) => {
-            let back = rollback(here.request(), Some(earlier))?;
-            Err(failure.on(back.machine))
+    let failure = match as_sent(observed) {
+        Ok(elements) => {
+            return Ok(Answer::Applied {
+                plan: Box::new(plan),
+                record: Box::new(done.what),
+                elements,
+                machine: done.machine,
+            });
         }
-        (Err(failure), None) => Err(failure.on(done.machine)),
-    }
+        Err(failure) => failure,
+    };
+    let shelf = here.state_dir.look().ok().filter(|_| is_wrong);
+    let earlier = shelf.and_then(|it| {
+        it.generations
+            .range(..done.what.number)
+            .next_back()
+            .copied()
+    });
+    let machine = match earlier {
+        Some(earlier) => rollback(here.request(), Some(earlier))?.machine,
+        None => done.machine,
+    };
+    Err(failure.on(machine))
 }
 
 /// On trial. The answer comes when the trial has ended, unless nobody wants to wait for it.

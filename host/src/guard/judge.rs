@@ -10,13 +10,14 @@ use portreeve_model::goal::Quantifier;
 use portreeve_model::packet::Packet;
 use portreeve_model::ruleset::Ruleset;
 use portreeve_model::tables::{Part, TableFamily, Tables};
+use portreeve_nft::is_ours;
 use portreeve_verify::{
     Answer, Budget, Claim, Inquiry, OverBudget, PacketsId, Prover, RulesId, Undecided, Way,
 };
 
 use super::needs::{Kind, Need, Ports, Wanted, needs, ports};
 use super::ordinary::Asked;
-use super::{Facts, Operator, candidate, is_ours};
+use super::{Facts, Operator, candidate};
 use crate::proofs::{Because, chain_name, rule_name};
 
 /// What the guard finds of a rule set.
@@ -193,7 +194,6 @@ impl Judge<'_> {
             rules: self.rules,
             way,
             packets,
-            within: None,
             quantifier,
         })
     }

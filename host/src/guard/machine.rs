@@ -15,11 +15,12 @@ use portreeve_model::tables::{
     Scope, Table, TableFamily, Tables,
 };
 use portreeve_nft::TABLE;
+use portreeve_nft::is_ours;
 use portreeve_verify::{Budget, Inquiry, OverBudget, Undone, Way};
 
 use super::judge::{ChainName, Culprit, decides, leaves_open, translating};
 use super::ordinary::{Asked, between, incoming, numbers, one};
-use super::{Fact, Facts, Interface, candidate, is_ours};
+use super::{Fact, Facts, Interface, candidate};
 
 /// Translations that are told, at most: a cluster's node has thousands.
 const PUBLISHED_MAX: usize = 256;

@@ -13,8 +13,8 @@ mod ordinary;
 use std::net::{IpAddr, SocketAddr};
 
 use portreeve_model::ruleset::Ruleset;
-use portreeve_model::tables::{TableFamily, Tables};
-use portreeve_nft::TABLE;
+use portreeve_model::tables::Tables;
+use portreeve_nft::{TABLE, is_ours};
 
 pub use self::judge::{ChainName, Culprit, Guarded, Judged, Judgement, Open, Scope, judge};
 pub use self::machine::{ForeignChain, Leads, Published, Undoes, WholeMachine, survey};
@@ -71,11 +71,6 @@ pub fn candidate(others: Option<&Tables>, ours: &Ruleset) -> Tables {
         .retain(|table| !is_ours(table.family, &table.name));
     all.tables.extend(ours.tables(TABLE).tables);
     all
-}
-
-/// Whether a table is the one that we write.
-fn is_ours(family: TableFamily, name: &str) -> bool {
-    family == TableFamily::Inet && name == TABLE
 }
 
 #[cfg(test)]

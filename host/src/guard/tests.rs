@@ -9,7 +9,7 @@ use portreeve_model::packet::{CtState, Hook};
 use portreeve_model::ruleset::ChainPolicy;
 use portreeve_model::tables::{
     Attachment, Base, Chain, ChainType, Expression, Match, Nat, NatKind, Operand, Part, Rewrite,
-    Rule, Table, Verdict,
+    Rule, Table, TableFamily, Verdict,
 };
 use portreeve_model::validate::{Feeds, validate};
 

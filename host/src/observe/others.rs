@@ -4,12 +4,11 @@
 //! it is known better.
 
 use portreeve_model::tables::{Table, Tables};
-use portreeve_nft::{TABLE, read as read_listing};
+use portreeve_nft::{is_ours, read as read_listing};
 
 use crate::apply::nft::Nft;
 use crate::apply::with_causes;
 use crate::guard::Fact;
-use portreeve_model::tables::TableFamily;
 
 /// Every table of the kernel but ours. Of a set whose elements cannot be had, it is not known which
 /// it has.
@@ -20,7 +19,7 @@ pub(super) fn read() -> Fact<Tables> {
         .map_err(|error| with_causes(&error))?;
     let mut all = read_listing(&listing).map_err(|error| with_causes(&error))?;
     all.tables
-        .retain(|table| (table.family, table.name.as_str()) != (TableFamily::Inet, TABLE));
+        .retain(|table| !is_ours(table.family, &table.name));
     for table in &mut all.tables {
         if !table.sets.is_empty() {
             with_elements(&nft, table);

@@ -54,7 +54,6 @@ pub fn prove(ruleset: &Ruleset, goals: Vec<Goal>) -> Vec<Proof> {
                 rules,
                 way,
                 packets,
-                within: None,
                 quantifier: goal.quantifier,
             })
         };

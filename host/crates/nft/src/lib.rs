@@ -20,6 +20,8 @@ pub mod switch;
 mod transaction;
 mod words;
 
+use portreeve_model::tables::TableFamily;
+
 pub use crate::lift::{
     Installed, InstalledShape, LiftError, Shape, lift, lift_installed, lift_installed_terse,
     lift_terse,
@@ -34,3 +36,9 @@ pub use crate::transaction::{Command, Subject, Transaction};
 
 /// The name of the one table that portreeve writes; its family is `inet`.
 pub const TABLE: &str = "portreeve";
+
+/// Whether a table is the one that we write.
+#[must_use]
+pub fn is_ours(family: TableFamily, name: &str) -> bool {
+    family == TableFamily::Inet && name == TABLE
+}

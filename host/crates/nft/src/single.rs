@@ -3,9 +3,9 @@
 //! Made of what [`read()`](crate::read()) makes of a listing, so that rules which were installed can
 //! be compared with a rule set by another way than [`lift_installed`](crate::lift_installed).
 
-use portreeve_model::tables::{Chain, Part, Rule, Table, TableFamily, Tables, Verdict};
+use portreeve_model::tables::{Chain, Part, Rule, Table, Tables, Verdict};
 
-use crate::TABLE;
+use crate::is_ours;
 use crate::layout::{Number, parse_entry_chain};
 
 /// Our table alone, with every base chain led into generation `number` whether it is on trial or
@@ -13,7 +13,7 @@ use crate::layout::{Number, parse_entry_chain};
 #[must_use]
 pub fn single_generation(listed: Tables, number: Number) -> Tables {
     let ours = listed.tables.into_iter();
-    let ours = ours.filter(|it| it.family == TableFamily::Inet && it.name == TABLE);
+    let ours = ours.filter(|it| is_ours(it.family, &it.name));
     Tables {
         tables: ours.map(|table| led_into(table, number)).collect(),
         ..Tables::default()

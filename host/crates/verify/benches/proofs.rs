@@ -346,7 +346,6 @@ fn prove(tables: &Tables, feed: &Feed) {
             rules,
             way: Way::At(Hook::Input),
             packets,
-            within: None,
             quantifier,
         });
         assert!(!matches!(answer, Answer::Undecided(_)), "{answer:?}");

@@ -23,8 +23,6 @@ pub struct Claim {
     pub way: Way,
     /// The packets that it is about.
     pub packets: PacketsId,
-    /// The only packets that are looked at, if not all are.
-    pub within: Option<PacketsId>,
     /// What must become of them.
     pub quantifier: Quantifier,
 }
@@ -81,13 +79,9 @@ impl Prover<'_> {
     fn answer(&mut self, claim: Claim) -> Within<Answer> {
         let fates = self.fates(claim.rules, claim.way)?;
         let concerned = self.region(claim.packets, claim.way)?;
-        let mut looked_at = self.possible_packets(claim.way)?;
-        if let Some(within) = claim.within {
-            let within = self.region(within, claim.way)?;
-            looked_at = self.space.store.and(looked_at, within)?;
-        }
-        let inside = self.space.store.and(looked_at, concerned)?;
-        let outside = self.space.store.without(looked_at, concerned)?;
+        let possible = self.possible_packets(claim.way)?;
+        let inside = self.space.store.and(possible, concerned)?;
+        let outside = self.space.store.without(possible, concerned)?;
         if inside == NOTHING && claim.quantifier != Quantifier::ExactlyTheseAccepted {
             return Ok(Answer::Undecided(Undecided::NoPacket));
         }

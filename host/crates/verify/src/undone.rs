@@ -49,7 +49,6 @@ impl Prover<'_> {
                 rules: drops,
                 way,
                 packets,
-                within: None,
                 quantifier: Quantifier::NoneAccepted,
             };
             let confirmed = match certainty {

@@ -260,7 +260,6 @@ fn what_takes_more_than_the_budget_is_undecided() {
         rules,
         way: Way::At(Hook::Input),
         packets,
-        within: None,
         quantifier: Quantifier::AllAccepted,
     });
     assert!(

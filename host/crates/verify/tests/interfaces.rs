@@ -70,7 +70,6 @@ fn a_number_that_is_not_that_of_lo_leaves_room_for_every_name() {
                 rules,
                 way: Way::At(hook),
                 packets,
-                within: None,
                 quantifier: Quantifier::AllAccepted,
             });
             assert!(expected(&answer), "{hook} {index_is} {name_is}: {answer:?}");
