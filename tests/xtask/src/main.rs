@@ -7,6 +7,7 @@ mod machine;
 mod setup;
 mod step;
 mod tally;
+mod vm;
 
 use std::fs;
 use std::io;
@@ -26,6 +27,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   battery   trials on machines in trouble, commands killed anywhere, probes while rules change;
             release build, half an hour
   bench     measure against nft, release build; `bench proofs`: what proofs cost, alone
+  vm        scenarios on real kernels in virtual machines: `vm --kernel K --require NAME…`;
+            `vm fetch`, `vm shell`, `vm pairs`: see `vm --help`
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["battery"] => battery(),
         ["bench"] => bench(),
         ["bench", "proofs"] => bench_proofs(),
+        ["vm", words @ ..] => vm::run(words),
         ["fuzz", words @ ..] => match fuzz::run(words) {
             Some(ended) => ended,
             None => return misused(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::machine::{Machine, WASM};
+use crate::machine::{MUSL, Machine, WASM};
 use crate::step::{Ended, cargo, program};
 
 /// A tool that is looked for, and the Debian package that has it.
@@ -85,6 +85,24 @@ pub(crate) fn ensure_target(target: &str) -> io::Result<()> {
             "missing: rustup target add {target}"
         ))),
     }
+}
+
+/// Sees to it that virtual machines can be started, and that what runs in them can be built. Without an
+/// emulator scenarios are skipped, so that is only said.
+pub(crate) fn ensure_virtual_machines(emulators: &[(&str, &str)]) -> io::Result<Machine> {
+    let machine = ensure(Needs::Toolchain)?;
+    ensure_target(MUSL)?;
+    if !machine.has_tool("x86_64-linux-musl-gcc") {
+        install(machine, &["musl-tools"])?;
+    }
+    let missing = emulators
+        .iter()
+        .filter(|(program, _)| !machine.has_tool(program));
+    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if let Err(error) = install(machine, &missing) {
+        println!("{error}");
+    }
+    Ok(machine)
 }
 
 /// Sees to it that cargo-fuzz and what it compiles libFuzzer with are there.

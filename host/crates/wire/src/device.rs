@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 
-use nix::libc::{IFF_NO_PI, IFF_TAP, IFF_TUN, IFNAMSIZ, Ioctl, c_short, ifreq, ioctl};
+use nix::libc::{IFF_NO_PI, IFF_TAP, IFF_TUN, IFNAMSIZ, Ioctl, c_char, c_short, ifreq, ioctl};
 use nix::request_code_write;
 
 /// `TUNSETIFF` in `linux/if_tun.h`.
@@ -84,7 +84,8 @@ fn request(name: &str) -> io::Result<ifreq> {
         )));
     }
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from.cast_signed();
+        // A `char` of C is signed on some processors and not on others.
+        *to = c_char::from_ne_bytes([from]);
     }
     Ok(request)
 }

@@ -24,9 +24,19 @@ const IFF_UP: u32 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 
 /// `RT_TABLE_LOCAL`, `RTPROT_BOOT`, `RT_SCOPE_HOST`, `RTN_LOCAL`.
 const TO_THIS_MACHINE: [u8; 4] = [255, 3, 254, 2];
+
+/// `RT_TABLE_MAIN`, `RTPROT_BOOT`, `RT_SCOPE_UNIVERSE`, `RTN_UNICAST`.
+const TO_OTHERS: [u8; 4] = [254, 3, 0, 1];
+
+/// `RTNH_F_ONLINK`: the gateway is there, whatever the networks of the interface say.
+const ONLINK: u32 = 4;
+
+/// `IFA_F_NODAD`: nobody is asked first whether the address is his.
+const NODAD: u8 = 2;
 
 /// `AF_INET` and `AF_INET6`.
 const AF: [u8; 2] = [2, 10];
@@ -88,18 +98,44 @@ impl Links {
         self.ask(RTM_NEWROUTE, &body)
     }
 
+    /// Routes every address that no other route is for through a neighbour at an interface.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn gateway(&self, neighbour: IpAddr, index: u32) -> io::Result<()> {
+        let (family, bytes) = octets(neighbour);
+        let mut body = vec![family, 0, 0, 0];
+        body.extend(TO_OTHERS);
+        body.extend(ONLINK.to_ne_bytes());
+        attribute(&mut body, RTA_GATEWAY, &bytes);
+        attribute(&mut body, RTA_OIF, &index.to_ne_bytes());
+        self.ask(RTM_NEWROUTE, &body)
+    }
+
     /// Gives an interface an address, without a network around it.
     ///
     /// # Errors
     /// When the kernel refuses it.
     pub fn address(&self, address: IpAddr, index: u32) -> io::Result<()> {
-        let (family, bytes) = match address {
-            IpAddr::V4(address) => (AF[0], address.octets().to_vec()),
-            IpAddr::V6(address) => (AF[1], address.octets().to_vec()),
+        self.add_address(address, [Family::of(address).bits(), 0], index)
+    }
+
+    /// Gives an interface an address, whose neighbours are those with the same first bits, at once.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn address_in_network(&self, address: IpAddr, bits: u8, index: u32) -> io::Result<()> {
+        let flags = match address {
+            IpAddr::V4(_) => 0,
+            IpAddr::V6(_) => NODAD,
         };
-        let bits = Family::of(address).bits();
+        self.add_address(address, [bits, flags], index)
+    }
+
+    fn add_address(&self, address: IpAddr, [bits, flags]: [u8; 2], index: u32) -> io::Result<()> {
+        let (family, bytes) = octets(address);
         // `struct ifaddrmsg`: family, length of the prefix, flags, scope, index.
-        let mut body = vec![family, bits, 0, 0];
+        let mut body = vec![family, bits, flags, 0];
         body.extend(index.to_ne_bytes());
         attribute(&mut body, IFA_LOCAL, &bytes);
         self.ask(RTM_NEWADDR, &body)
@@ -122,6 +158,14 @@ impl Links {
             error if answered => Err(io::Error::from_raw_os_error(-error)),
             _ => Err(io::Error::other("an answer of the kernel is no answer")),
         }
+    }
+}
+
+/// An address for the kernel, after the number of its family.
+fn octets(address: IpAddr) -> (u8, Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => (AF[0], address.octets().to_vec()),
+        IpAddr::V6(address) => (AF[1], address.octets().to_vec()),
     }
 }
 

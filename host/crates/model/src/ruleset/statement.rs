@@ -334,3 +334,24 @@ pub enum Reject {
     /// `icmpv6 type`: this code of "destination unreachable", to IPv6 senders only (RFC 4443).
     Icmpv6(u8),
 }
+
+impl Reject {
+    /// The code of "destination unreachable" that a sender of a family is told; none when it is told
+    /// by TCP. ICMP and ICMPv6 number them differently (RFC 792, RFC 4443; `nft_reject_icmp_code` and
+    /// `nft_reject_icmpv6_code` in the kernel).
+    #[must_use]
+    pub const fn code(self, family: Family) -> Option<u8> {
+        let codes = match self {
+            Self::TcpReset => return None,
+            Self::PortUnreachable => [3, 4],
+            Self::AdminProhibited => [13, 1],
+            Self::HostUnreachable => [1, 3],
+            Self::NoRoute => [0, 0],
+            Self::Icmp(code) | Self::Icmpv6(code) => [code, code],
+        };
+        Some(match family {
+            Family::Ip => codes[0],
+            Family::Ip6 => codes[1],
+        })
+    }
+}

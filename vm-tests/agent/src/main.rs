@@ -1,0 +1,83 @@
+//! The first process of a virtual machine: it does what the harness outside asks, and nothing else.
+//!
+//! It never ends, for the kernel would; where it cannot go on, it says why on the console and turns
+//! the machine off.
+
+mod boot;
+mod control;
+mod datagrams;
+mod files;
+mod interfaces;
+mod kernel;
+mod outward;
+mod programs;
+mod services;
+
+use std::panic;
+use std::process::{self, ExitCode};
+
+use portreeve_vm_agent::{Answer, Request};
+
+use crate::datagrams::Datagrams;
+use crate::kernel::KernelLog;
+use crate::programs::Programs;
+
+fn main() -> ExitCode {
+    if process::id() != 1 {
+        eprintln!("portreeve-vm-agent: this is for the first process of a virtual machine");
+        return ExitCode::from(2);
+    }
+    panic::set_hook(Box::new(|panic| kernel::end(&panic.to_string())));
+    let hello = boot::boot().unwrap_or_else(|error| kernel::end(&error.to_string()));
+    let port = control::open().unwrap_or_else(|error| kernel::end(&error.to_string()));
+    let mut machine = Machine::default();
+    let Err(error) = control::converse(&port, &hello, |request| machine.answer(request));
+    kernel::end(&error.to_string())
+}
+
+/// What lasts from one request to the next.
+#[derive(Default)]
+struct Machine {
+    programs: Programs,
+    datagrams: Datagrams,
+    log: KernelLog,
+}
+
+impl Machine {
+    fn answer(&mut self, request: Request) -> Answer {
+        let done = |()| Answer::Done;
+        let answer = match request {
+            Request::Run(run) => self.programs.run(&run).map(Answer::Ended),
+            Request::Start(run) => self.programs.start(&run).map(done),
+            Request::Write {
+                path,
+                content,
+                mode,
+            } => files::write(path.as_ref(), &content, mode).map(done),
+            Request::Configure(interface) => interfaces::configure(&interface).map(done),
+            Request::Serve { port, service } => {
+                services::serve(port, service, &self.datagrams).map(|_| Answer::Done)
+            }
+            Request::SettleUdp => {
+                self.datagrams.settle();
+                Ok(Answer::Done)
+            }
+            Request::Connect { to, within_ms } => {
+                Ok(Answer::Connected(outward::connect(to, within_ms)))
+            }
+            Request::Tunnel {
+                protocol,
+                to,
+                service,
+                within_ms,
+            } => {
+                let tunnel = outward::tunnel(protocol, to, service, within_ms);
+                Ok(Answer::Connected(tunnel))
+            }
+            Request::SetClock { nanoseconds } => kernel::set_clock(nanoseconds).map(done),
+            Request::KernelLog => self.log.read().map(Answer::Log),
+            Request::PowerOff => Ok(Answer::Done),
+        };
+        answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+    }
+}

@@ -1,0 +1,17 @@
+//! Real kernels in virtual machines, and who reaches what there.
+//!
+//! The harness is everybody else: it holds the other end of each network card and of the control
+//! channel, so that nothing here needs root, a bridge or a device of the machine that it runs on.
+
+pub mod compare;
+pub mod fetch;
+pub mod image;
+pub mod kernels;
+pub mod matrix;
+pub mod network;
+pub mod probe;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod subject;
+pub mod vm;

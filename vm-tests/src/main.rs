@@ -1,0 +1,234 @@
+//! `vm`: fetches what virtual machines are made of, and runs scenarios in them.
+//!
+//! `cargo xtask vm` builds what goes into them first, and starts this.
+
+use std::fs;
+use std::io::{self, BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use portreeve_vm_agent::Run;
+use portreeve_vm_tests::fetch;
+use portreeve_vm_tests::kernels::{Kernels, Pair};
+use portreeve_vm_tests::matrix::{Workshop, scenarios};
+use portreeve_vm_tests::report::{self, Sum};
+use portreeve_vm_tests::vm::Vm;
+use portreeve_vm_tests::vm::command_line::Memory;
+
+const USAGE: &str = "usage: vm [OPTION…] [run [NAME…] | fetch [--update] | shell | pairs]
+
+  run      run scenarios: all, or those of these names or files
+  fetch    download the packages that the lock file names; --update: name the newest ones
+  shell    boot a VM and run what stdin says in it, a line at a time
+  pairs    list what there is
+
+  --kernel K     this kernel or pair; may be repeated; `all` is every pair. Unless it is said, the
+                 oldest pair and the usual one: 5.10/0.9.8 and 6.1/1.0.6
+  --require      what would be skipped is a failure
+  --jobs N       so many VMs at a time; as many as there are processors
+  --junit FILE   write the results for programs that collect them
+  --json         print a JSON value for each scenario instead of a line
+  --target DIR   where cargo has put our programs
+";
+
+/// Pairs that a run is on when nobody says which: the oldest and the usual one.
+const USUAL: [&str; 2] = ["5.10/0.9.8", "6.1/1.0.6"];
+
+#[derive(Default)]
+struct Arguments {
+    words: Vec<String>,
+    kernels: Vec<String>,
+    require: bool,
+    update: bool,
+    json: bool,
+    jobs: Option<usize>,
+    junit: Option<PathBuf>,
+    target: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn read(arguments: impl Iterator<Item = String>) -> Option<Self> {
+        let mut read = Self::default();
+        let mut arguments = arguments.peekable();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--kernel" => read.kernels.push(arguments.next()?),
+                "--jobs" => read.jobs = Some(arguments.next()?.parse().ok().filter(|it| *it > 0)?),
+                "--junit" => read.junit = Some(arguments.next()?.into()),
+                "--target" => read.target = Some(arguments.next()?.into()),
+                "--require" => read.require = true,
+                "--update" => read.update = true,
+                "--json" => read.json = true,
+                option if option.starts_with('-') => return None,
+                _ => read.words.push(argument),
+            }
+        }
+        Some(read)
+    }
+}
+
+fn main() -> ExitCode {
+    if std::env::args().any(|it| it == "--help") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let Some(arguments) = Arguments::read(std::env::args().skip(1)) else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let done = match arguments.words.first().map(String::as_str) {
+        None | Some("run") => run(&arguments),
+        Some("fetch") => fetch_packages(&arguments),
+        Some("shell") => shell(&arguments),
+        Some("pairs") => list_pairs(),
+        Some(_) => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("vm: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where everything of ours is.
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn kernels() -> Result<Kernels> {
+    Kernels::read(&folder().join("kernels.toml"))
+}
+
+fn workshop(arguments: &Arguments) -> Workshop {
+    let root = folder().parent().unwrap_or(folder());
+    let target = arguments.target.clone();
+    let target = target.unwrap_or_else(|| root.join("target"));
+    Workshop {
+        lock: folder().join("kernels.lock"),
+        store: target.join("machines"),
+        kept: target.join("machines/kept"),
+        programs: target,
+    }
+}
+
+/// The pairs that are meant.
+fn wanted<'a>(arguments: &Arguments, kernels: &'a Kernels) -> Result<Vec<&'a Pair>> {
+    let all = || kernels.pairs().iter().filter(|pair| pair.default);
+    if arguments.kernels.iter().any(|name| name == "all") {
+        return Ok(all().collect());
+    }
+    let usual = || USUAL.map(str::to_owned).to_vec();
+    let names = match arguments.kernels.as_slice() {
+        [] => usual(),
+        names => names.to_vec(),
+    };
+    let mut pairs = Vec::new();
+    for name in names {
+        let found = kernels.matching(&name);
+        if found.is_empty() {
+            let known: Vec<&str> = all().map(|pair| pair.name.as_str()).collect();
+            bail!(
+                "there is no kernel `{name}`; there are {}, and `all`",
+                known.join(", ")
+            );
+        }
+        pairs.extend(found);
+    }
+    Ok(pairs)
+}
+
+fn list_pairs() -> Result<bool> {
+    for pair in kernels()?.pairs() {
+        println!("{}", pair.name);
+    }
+    Ok(true)
+}
+
+fn fetch_packages(arguments: &Arguments) -> Result<bool> {
+    let kernels = kernels()?;
+    let workshop = workshop(arguments);
+    let pairs = wanted(arguments, &kernels)?;
+    let fetch = if arguments.update {
+        fetch::update
+    } else {
+        fetch::fetch
+    };
+    fetch(&kernels, &workshop.lock, &workshop.store, &pairs)?;
+    Ok(true)
+}
+
+fn run(arguments: &Arguments) -> Result<bool> {
+    let kernels = kernels()?;
+    let pairs = wanted(arguments, &kernels)?;
+    let names = arguments.words.get(1..).unwrap_or_default();
+    let scenarios = scenarios(&folder().join("scenarios"), names)?;
+    let jobs = arguments
+        .jobs
+        .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let start = Instant::now();
+    let stdout = Mutex::new(io::stdout());
+    let finished = workshop(arguments).run(&pairs, &scenarios, jobs, &|finished| {
+        let text = if arguments.json {
+            report::value(finished).to_string()
+        } else {
+            report::line(finished)
+        };
+        let mut stdout = stdout.lock().expect("nobody panics here");
+        // Whoever has closed the pipe does not want to know.
+        let _ = writeln!(stdout, "{text}");
+    });
+    let sum = Sum::of(&finished);
+    if let Some(path) = &arguments.junit {
+        let text = report::junit(&finished);
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    eprintln!("\n{}", sum.text(start.elapsed()));
+    let ran = sum.good + sum.failed + sum.broken;
+    if sum.skipped > 0 || ran == 0 {
+        eprintln!(
+            "nothing is known of what was skipped{}",
+            if arguments.require {
+                ", and it is required"
+            } else {
+                ""
+            }
+        );
+    }
+    let complete = !arguments.require || (sum.skipped == 0 && ran > 0);
+    Ok(sum.failed + sum.broken == 0 && complete)
+}
+
+/// Boots a VM and runs in it what stdin says.
+fn shell(arguments: &Arguments) -> Result<bool> {
+    let kernels = kernels()?;
+    let pairs = wanted(arguments, &kernels)?;
+    let pair = pairs.last().context("no pair is meant")?;
+    let (hardware, _) = workshop(arguments).hardware(pair)?;
+    let (mut vm, hello) = Vm::boot(&hardware, &Memory::Own)?;
+    eprintln!(
+        "{}: Linux {}; one line at a time is run by its shell",
+        pair.name, hello.kernel
+    );
+    for failed in hello.failed_modules {
+        eprintln!("module not loaded: {failed}");
+    }
+    for line in io::stdin().lock().lines() {
+        let ended = vm.control.run(Run::new("/bin/sh", &["-c", &line?]))?;
+        print!("{}{}", ended.stdout, ended.stderr);
+        if ended.code != Some(0) {
+            eprintln!("[{:?}]", ended.code);
+        }
+        io::stdout().flush()?;
+    }
+    Ok(true)
+}

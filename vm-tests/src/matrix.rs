@@ -1,0 +1,309 @@
+//! Scenarios on pairs of kernel and nft: each on a machine of its own, as many at a time as there are
+//! processors.
+//!
+//! A machine boots once for each pair. What cannot be run is skipped with its reason, and counted.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::fetch::Lock;
+use crate::image::{Image, Parts, build};
+use crate::kernels::{Architecture, Pair};
+use crate::run::{Findings, run};
+use crate::scenario::Scenario;
+use crate::subject::Subject;
+use crate::vm::command_line::Hardware;
+use crate::vm::emulator;
+use crate::vm::template::Template;
+
+/// What machines are made from.
+#[derive(Clone, Debug)]
+pub struct Workshop {
+    /// Which packages are meant.
+    pub lock: PathBuf,
+    /// Where they are, and everything that is made of them.
+    pub store: PathBuf,
+    /// Where cargo has put our programs, by target.
+    pub programs: PathBuf,
+    /// Where is kept what a run that went wrong leaves.
+    pub kept: PathBuf,
+}
+
+/// What came of one scenario on one pair.
+#[derive(Debug)]
+pub struct Finished {
+    /// The pair.
+    pub pair: String,
+    /// The scenario.
+    pub scenario: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a scenario ends.
+#[derive(Debug)]
+pub enum Ending {
+    /// Everything could be found out.
+    Found(Findings),
+    /// Something could not. Nobody knows whether the rules are right.
+    Broken(anyhow::Error),
+    /// It was not run.
+    Skipped(String),
+}
+
+impl Finished {
+    /// Whether everything was as it must be.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        match &self.ending {
+            Ending::Found(found) => found.failures.is_empty() && found.differences.is_empty(),
+            Ending::Broken(_) => false,
+            Ending::Skipped(_) => true,
+        }
+    }
+}
+
+/// A machine of a pair that has booted, or why there is none.
+enum Ready {
+    Template(Box<Template>),
+    Skipped(String),
+    Broken(String),
+}
+
+impl Workshop {
+    /// Runs every scenario on every pair, and tells of each as it ends.
+    pub fn run(
+        &self,
+        pairs: &[&Pair],
+        scenarios: &[Scenario],
+        at_a_time: usize,
+        tell: &(dyn Fn(&Finished) + Sync),
+    ) -> Vec<Finished> {
+        let templates = in_parallel(pairs.to_vec(), at_a_time, |pair| self.ready(pair));
+        let all = pairs.iter().zip(&templates);
+        let work = all.flat_map(|(pair, ready)| scenarios.iter().map(move |it| (*pair, ready, it)));
+        in_parallel(work.collect(), at_a_time, |(pair, ready, scenario)| {
+            let start = Instant::now();
+            let ending = match ready {
+                Ready::Template(template) => self.try_out(template, pair, scenario),
+                Ready::Skipped(why) => Ending::Skipped(why.clone()),
+                Ready::Broken(why) => Ending::Broken(anyhow::anyhow!("{why}")),
+            };
+            let finished = Finished {
+                pair: pair.name.clone(),
+                scenario: scenario.name.clone(),
+                ending,
+                took: start.elapsed(),
+            };
+            tell(&finished);
+            finished
+        })
+    }
+
+    fn ready(&self, pair: &Pair) -> Ready {
+        if emulator::find(pair.architecture).is_none() {
+            let (program, package) = emulator::name(pair.architecture);
+            return Ready::Skipped(format!(
+                "{program} is missing: apt-get install --no-install-recommends {package}"
+            ));
+        }
+        match self.template(pair) {
+            Ok(template) => Ready::Template(Box::new(template)),
+            Err(error) => Ready::Broken(format!("{error:#}")),
+        }
+    }
+
+    /// The image of a pair.
+    ///
+    /// # Errors
+    /// When packages or programs are missing; the error says what to run.
+    pub fn image(&self, pair: &Pair) -> Result<Image> {
+        let programs = self.programs.join(target(pair.architecture)).join("vm");
+        let program = |name: &str| -> Result<PathBuf> {
+            let path = programs.join(name);
+            if path.is_file() {
+                return Ok(path);
+            }
+            bail!(
+                "{} was not built; `cargo xtask vm` builds it",
+                path.display()
+            )
+        };
+        let parts = Parts {
+            agent: &program("portreeve-vm-agent")?,
+            portreeve: Some(&program("portreeve")?),
+            files: Vec::new(),
+        };
+        let lock = Lock::read(&self.lock)?;
+        build(pair, &lock, &self.store, &parts, &self.store.join("images"))
+            .with_context(|| format!("the image of {}", pair.name))
+    }
+
+    /// What a machine of a pair is made of.
+    ///
+    /// # Errors
+    /// As for [`image`](Self::image), or when there is no emulator.
+    pub fn hardware(&self, pair: &Pair) -> Result<(Hardware, String)> {
+        let image = self.image(pair)?;
+        let emulator = emulator::find(pair.architecture).context("there is no emulator")?;
+        let hardware = Hardware {
+            emulator,
+            architecture: pair.architecture,
+            accelerator: emulator::accelerator(),
+            kernel: image.kernel,
+            initrd: image.initrd,
+        };
+        Ok((hardware, image.digest))
+    }
+
+    fn template(&self, pair: &Pair) -> Result<Template> {
+        let (hardware, digest) = self.hardware(pair)?;
+        let folder = self.store.join("templates").join(&digest[..24]);
+        Template::made_once(&hardware, &folder).with_context(|| format!("a VM of {}", pair.name))
+    }
+
+    fn try_out(&self, template: &Template, pair: &Pair, scenario: &Scenario) -> Ending {
+        let mut subject = match template
+            .clone_vm()
+            .and_then(|vm| Subject::new(vm, &scenario.machine))
+        {
+            Ok(subject) => subject,
+            Err(error) => return Ending::Broken(error),
+        };
+        let found = run(scenario, &mut subject);
+        let bad = match &found {
+            Ok(found) => !found.failures.is_empty() || !found.differences.is_empty(),
+            Err(_) => true,
+        };
+        let kept = if bad {
+            self.keep(&mut subject, pair, scenario)
+        } else {
+            Ok(())
+        };
+        match (found, kept) {
+            (Ok(found), Ok(())) => Ending::Found(found),
+            (Err(error), Ok(())) => Ending::Broken(subject.vm.with_console(error)),
+            (Ok(_), Err(error)) => Ending::Broken(error),
+            (Err(error), Err(also)) => Ending::Broken(error.context(format!("{also:#}"))),
+        }
+    }
+
+    /// Keeps what tells why: the console, the kernel's messages, the rules with their counters, and
+    /// every frame.
+    fn keep(&self, subject: &mut Subject, pair: &Pair, scenario: &Scenario) -> Result<()> {
+        let folder = self
+            .kept
+            .join(pair.name.replace('/', "-"))
+            .join(&scenario.name);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("console.txt"), subject.vm.console())?;
+        for (at, segment) in subject.segments().iter().enumerate() {
+            let mut file = File::create(folder.join(format!("eth{at}.pcapng")))?;
+            segment.card().record().write(&mut file)?;
+        }
+        // A machine that is gone cannot be asked any more.
+        if let Ok(rules) = subject.rules_with_counters() {
+            fs::write(folder.join("ruleset.nft"), rules)?;
+        }
+        Ok(())
+    }
+}
+
+/// Rust's name for what runs on a machine of an architecture.
+#[must_use]
+pub const fn target(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Amd64 => "x86_64-unknown-linux-musl",
+        Architecture::Arm64 => "aarch64-unknown-linux-musl",
+    }
+}
+
+/// What `one` makes of each, in their order; so many are under way at a time.
+fn in_parallel<T: Send, R: Send>(
+    all: Vec<T>,
+    at_a_time: usize,
+    one: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let count = all.len();
+    let waiting: Mutex<VecDeque<(usize, T)>> = Mutex::new(all.into_iter().enumerate().collect());
+    let made: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(count));
+    let next = || waiting.lock().expect("nobody panics here").pop_front();
+    thread::scope(|scope| {
+        for _ in 0..at_a_time.min(count) {
+            scope.spawn(|| {
+                while let Some((at, it)) = next() {
+                    let result = one(it);
+                    made.lock().expect("nobody panics here").push((at, result));
+                }
+            });
+        }
+    });
+    let mut made = made.into_inner().expect("nobody panics here");
+    made.sort_by_key(|(at, _)| *at);
+    made.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The scenarios of a folder, or those of the files that are named, sorted by name.
+///
+/// # Errors
+/// When one of them cannot be used: with everything that is wrong with all of them.
+pub fn scenarios(folder: &Path, names: &[String]) -> Result<Vec<Scenario>> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    if names.is_empty() {
+        let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|it| it == "toml") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+    }
+    for name in names {
+        let named = Path::new(name);
+        let inside = folder.join(format!("{name}.toml"));
+        paths.push(if inside.is_file() {
+            inside
+        } else {
+            named.to_owned()
+        });
+    }
+    let (mut scenarios, mut unusable) = (Vec::new(), Vec::new());
+    for path in paths {
+        match crate::scenario::read(&path) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(error) => unusable.push(error.to_string()),
+        }
+    }
+    if unusable.is_empty() {
+        return Ok(scenarios);
+    }
+    bail!("{}", unusable.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_in_parallel_comes_in_order() {
+        let made = in_parallel((0..100).collect(), 4, |it: u32| it * 2);
+        assert_eq!(made, (0..100).map(|it| it * 2).collect::<Vec<_>>());
+        assert_eq!(in_parallel(Vec::<u32>::new(), 4, |it| it), [0; 0]);
+    }
+
+    #[test]
+    fn every_scenario_of_ours_can_be_used() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let scenarios = scenarios(&folder, &[]).unwrap();
+        assert!(scenarios.len() > 1, "{}", scenarios.len());
+    }
+}

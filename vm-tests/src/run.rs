@@ -1,0 +1,390 @@
+//! One scenario on one machine: what happened, and how it differs from what must.
+//!
+//! A machine on which not everything is open before any rule is there says nothing about rules; and
+//! what could not be found out is an error of the run, never a verdict.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, Result, bail};
+use portreeve_model::tables::Tables;
+use portreeve_vm_agent::{Answer, Protocol, Request, Run};
+
+use crate::compare::{Difference, predicted};
+use crate::network::conversation::{Connection, Hosts};
+use crate::probe::Verdict;
+use crate::scenario::{Case, Plan, Scenario, Step};
+use crate::subject::Subject;
+
+/// Where the machine has its configuration.
+const CONFIGURATION: &str = "/etc/portreeve/portreeve.toml";
+
+/// What one run found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Attempts that were made and judged.
+    pub probes: usize,
+    /// What was not as the file says.
+    pub failures: Vec<Failure>,
+    /// What was not as the model says, from the rules that the kernel lists.
+    pub differences: Vec<Failure>,
+    /// Attempts of which the model leaves open what comes of them.
+    pub undecided: usize,
+}
+
+/// Something that was not as it must be.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// An attempt.
+    Probe {
+        /// Which.
+        case: Case,
+        /// What came of it.
+        observed: Verdict,
+        /// What may come of it.
+        allowed: BTreeSet<Verdict>,
+        /// How they differ.
+        difference: Difference,
+    },
+    /// Anything else.
+    Other(String),
+}
+
+impl Failure {
+    /// How an attempt differs from what may come of it, if it does.
+    fn of(case: &Case, observed: Verdict, allowed: BTreeSet<Verdict>) -> Option<Self> {
+        let difference = Difference::between(observed, &allowed)?;
+        Some(Self::Probe {
+            case: case.clone(),
+            observed,
+            allowed,
+            difference,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Probe {
+                case,
+                observed,
+                allowed,
+                difference,
+            } => {
+                let probe = &case.probe;
+                let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "{}: {} from {} (`{}`) is {observed}, not {}",
+                    difference.text(),
+                    probe.target,
+                    probe.from,
+                    case.class,
+                    allowed.join(" or ")
+                )
+            }
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Runs a scenario on a machine that has nothing loaded.
+///
+/// # Errors
+/// When anything could not be found out.
+pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
+    let mut session = Session {
+        subject,
+        findings: Findings::default(),
+        connections: HashMap::new(),
+    };
+    session
+        .baseline(&scenario.cases)
+        .context("before any rule is there")?;
+    if let Some(others) = &scenario.machine.others {
+        session.load(others)?;
+    }
+    session.apply(&scenario.plan)?;
+    session.judge(&scenario.cases)?;
+    for (number, step) in (1..).zip(&scenario.steps) {
+        let taken = session.take(step);
+        taken.with_context(|| format!("step {number}"))?;
+    }
+    session.health()?;
+    Ok(session.findings)
+}
+
+struct Session<'a> {
+    subject: &'a mut Subject,
+    findings: Findings,
+    connections: HashMap<String, Connection>,
+}
+
+impl Session<'_> {
+    /// Without rules everything is open; where it is not, "dropped" would mean nothing.
+    fn baseline(&mut self, cases: &[Case]) -> Result<()> {
+        let verdicts = self.subject.probe(cases)?;
+        self.findings.probes += cases.len();
+        let mut closed = cases
+            .iter()
+            .zip(&verdicts)
+            .filter(|(_, it)| **it != Verdict::Open);
+        match closed.next() {
+            None => Ok(()),
+            Some((case, verdict)) => bail!(
+                "{} from {} is {verdict} and not open, and {} more are not",
+                case.probe.target,
+                case.probe.from,
+                closed.count()
+            ),
+        }
+    }
+
+    /// Loads tables of others.
+    fn load(&mut self, rules: &str) -> Result<()> {
+        let run = Run {
+            stdin: rules.to_owned(),
+            ..Run::new("/usr/sbin/nft", &["-f", "-"])
+        };
+        self.subject.must_run(run).map(drop)
+    }
+
+    /// Puts a policy's rules into force, with no trial.
+    fn apply(&mut self, plan: &Plan) -> Result<()> {
+        let mut configuration = format!("policy = \"{}\"\n", plan.policy);
+        for (name, prefixes) in &plan.feeds {
+            let path = format!("/etc/portreeve/feeds/{name}");
+            let lines: String = prefixes.iter().map(|it| format!("{it}\n")).collect();
+            self.write(&path, lines)?;
+            configuration += &format!("[feeds.{name}]\nsource = \"file:{path}\"\n");
+        }
+        self.write(CONFIGURATION, configuration)?;
+        // The agent is everybody's parent here, so whoever talks to it would be the operator.
+        let mut words = vec![
+            "apply".to_owned(),
+            "--no-trial".to_owned(),
+            "--allow-lockout".to_owned(),
+        ];
+        for (key, value) in &plan.settings {
+            words.extend(["--set".to_owned(), format!("{key}={value}")]);
+        }
+        let run = Run {
+            arguments: words,
+            ..Run::new("/usr/sbin/portreeve", &[])
+        };
+        self.subject.must_run(run).map(drop)
+    }
+
+    fn write(&mut self, path: &str, content: String) -> Result<()> {
+        let request = Request::Write {
+            path: path.to_owned(),
+            content,
+            mode: 0o644,
+        };
+        self.subject.ask(&request).map(drop)
+    }
+
+    /// Makes attempts, and compares them with the file and with the model.
+    fn judge(&mut self, cases: &[Case]) -> Result<()> {
+        let tables = self.tables()?;
+        let verdicts = self.subject.probe(cases)?;
+        self.findings.probes += cases.len();
+        for (case, observed) in cases.iter().zip(verdicts) {
+            let expected = BTreeSet::from([case.verdict]);
+            self.findings
+                .failures
+                .extend(Failure::of(case, observed, expected));
+            let predicted = predicted(&tables, case);
+            self.findings.undecided += usize::from(predicted.len() > 1);
+            let differs = Failure::of(case, observed, predicted);
+            self.findings.differences.extend(differs);
+        }
+        Ok(())
+    }
+
+    /// What the kernel lists, as portreeve reads it.
+    fn tables(&mut self) -> Result<Tables> {
+        let list = Run::new("/usr/sbin/nft", &["-j", "list", "ruleset"]);
+        let listing = self.subject.must_run(list)?;
+        Ok(portreeve_nft::read(&listing)?)
+    }
+
+    fn take(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Apply(plan) => self.apply(plan),
+            Step::Probe(cases) => self.judge(cases),
+            Step::Talk { name, from, to } => self.talk(name, *from, *to),
+            Step::Tunnel {
+                protocol,
+                to,
+                service,
+            } => self.tunnel(*protocol, *to, *service),
+            Step::Reach { to, open } => self.reach(*to, *open),
+            Step::Run { words, ends, says } => self.run(words, *ends, says.as_deref()),
+        }
+    }
+
+    /// Says a line, over a connection that stands or is opened now, and hears its answer.
+    fn talk(&mut self, name: &str, from: IpAddr, to: SocketAddr) -> Result<()> {
+        let connection = match self.connections.get(name) {
+            Some(connection) => *connection,
+            None => {
+                let connection = self.subject.hosts().connect(from, to)?;
+                let what = format!("a connection from {from} to {to}");
+                self.subject.until(&what, |hosts| {
+                    hosts.is_established(connection).then_some(())
+                })?;
+                self.connections.insert(name.to_owned(), connection);
+                connection
+            }
+        };
+        self.subject
+            .hosts()
+            .send_line(connection, "anybody there")?;
+        let what = format!("an answer over `{name}`");
+        let line = self.subject.until(&what, |hosts| hosts.line(connection))?;
+        let expected = format!("hello {from} anybody there");
+        if line != expected {
+            self.fail(format!("over `{name}` came {line:?}, not {expected:?}"));
+        }
+        Ok(())
+    }
+
+    /// Has the machine open a tunnel outward, and asks a service of it down the tunnel.
+    fn tunnel(&mut self, protocol: Protocol, to: SocketAddr, service: SocketAddr) -> Result<()> {
+        let request = Request::Tunnel {
+            protocol,
+            to,
+            service,
+            within_ms: 15_000,
+        };
+        let heard = match protocol {
+            Protocol::Tcp => self.tunnel_over_tcp(&request, to)?,
+            Protocol::Udp => self.tunnel_over_udp(&request, to)?,
+        };
+        let expected = format!("hello {} a request", service.ip());
+        if heard != expected {
+            self.fail(format!(
+                "out of the tunnel to {to} came {heard:?}, not {expected:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn tunnel_over_tcp(&mut self, request: &Request, to: SocketAddr) -> Result<String> {
+        let connection = self.subject.hosts().listen(to)?;
+        self.must_connect(request)?;
+        let registered = |hosts: &mut Hosts| hosts.line(connection);
+        self.subject.until("the tunnel's first word", registered)?;
+        self.subject.hosts().send_line(connection, "a request")?;
+        let what = "an answer out of the tunnel";
+        let line = self.subject.until(what, |hosts| hosts.line(connection))?;
+        self.subject.hosts().abort(connection);
+        Ok(line)
+    }
+
+    fn tunnel_over_udp(&mut self, request: &Request, to: SocketAddr) -> Result<String> {
+        let port = self.subject.hosts().take_datagrams(to)?;
+        let pending = self.subject.vm.control.begin(request)?;
+        let what = "the tunnel's first datagram";
+        let (_, machine) = self.subject.until(what, |hosts| hosts.datagram(port))?;
+        self.subject
+            .hosts()
+            .answer_datagram(port, machine, "REGISTERED")?;
+        let answer = self.subject.answer(&pending)?;
+        made(&answer)?;
+        self.subject
+            .hosts()
+            .answer_datagram(port, machine, "a request")?;
+        let what = "an answer out of the tunnel";
+        let (line, _) = self.subject.until(what, |hosts| hosts.datagram(port))?;
+        Ok(line)
+    }
+
+    fn must_connect(&mut self, request: &Request) -> Result<()> {
+        let answer = self.subject.ask(request)?;
+        made(&answer)
+    }
+
+    /// Has the machine open a connection to a host that listens.
+    fn reach(&mut self, to: SocketAddr, open: bool) -> Result<()> {
+        let connection = self.subject.hosts().listen(to)?;
+        let answer = self.subject.ask(&Request::Connect {
+            to,
+            within_ms: 3_000,
+        })?;
+        let made = match answer {
+            Answer::Connected(made) => made,
+            other => bail!("the agent was asked to connect to {to} and answered {other:?}"),
+        };
+        self.subject.hosts().abort(connection);
+        match (made, open) {
+            (Err(refused), true) => {
+                self.fail(format!("the machine does not reach {to}: {refused:?}"))
+            }
+            (Ok(_), false) => self.fail(format!("the machine reaches {to}, which it must not")),
+            (Ok(_), true) | (Err(_), false) => {}
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, words: &[String], ends: i32, says: Option<&str>) -> Result<()> {
+        let (program, arguments) = words.split_first().context("no program is named")?;
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let ended = self.subject.run(Run::new(program, &arguments))?;
+        let said = ended.stdout + &ended.stderr;
+        if ended.code != Some(ends) {
+            let code = ended.code;
+            self.fail(format!(
+                "`{}` ends with {code:?}, not {ends}: {said}",
+                words.join(" ")
+            ));
+        }
+        if let Some(part) = says
+            && !said.contains(part)
+        {
+            self.fail(format!(
+                "`{}` does not say {part:?}, but: {said}",
+                words.join(" ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// A kernel that complains has not judged anything.
+    fn health(&mut self) -> Result<()> {
+        const COMPLAINTS: [&str; 6] = [
+            "Oops",
+            "BUG:",
+            "WARNING:",
+            "table full",
+            "soft lockup",
+            "Call Trace",
+        ];
+        let lines = match self.subject.ask(&Request::KernelLog)? {
+            Answer::Log(lines) => lines,
+            other => bail!("the agent was asked for the kernel's log and answered {other:?}"),
+        };
+        let mut complaints = lines
+            .iter()
+            .filter(|line| COMPLAINTS.iter().any(|it| line.contains(it)));
+        match complaints.next() {
+            Some(line) => bail!("the VM's kernel complains: {line}"),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&mut self, what: String) {
+        self.findings.failures.push(Failure::Other(what));
+    }
+}
+
+/// Whether a connection was made.
+fn made(answer: &Answer) -> Result<()> {
+    match answer {
+        Answer::Connected(Ok(_)) => Ok(()),
+        other => bail!("the tunnel is not made: {other:?}"),
+    }
+}

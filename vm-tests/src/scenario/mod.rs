@@ -1,0 +1,187 @@
+//! Scenarios: a machine, who tries to reach it, and what must come of it. They are data.
+//!
+//! Reading one finds everything that is wrong with it at once. Of every class of sources, every port
+//! and every family exactly one expectation speaks: what nobody thought of is an error of the file,
+//! and so is what two lines say differently.
+
+mod cover;
+mod file;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use portreeve_model::address::{Family, Prefix};
+use portreeve_vm_agent::{Port, Protocol};
+
+pub use cover::Case;
+pub use file::{Unusable, read};
+
+use crate::network::packet::Target;
+use crate::probe::Verdict;
+
+/// A scenario that can be run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What it is called: the name of its file.
+    pub name: String,
+    /// What somebody loses if it fails.
+    pub why: String,
+    /// What is applied first.
+    pub plan: Plan,
+    /// The machine.
+    pub machine: Machine,
+    /// Every attempt, with what must come of it. Class by class, port by port.
+    pub cases: Vec<Case>,
+    /// What happens then, in order.
+    pub steps: Vec<Step>,
+}
+
+/// What portreeve is told.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The policy: a built-in's name.
+    pub policy: String,
+    /// Its settings, as `--set` takes them.
+    pub settings: BTreeMap<String, String>,
+    /// Feeds that come from files, by name.
+    pub feeds: BTreeMap<String, Vec<Prefix>>,
+}
+
+/// The machine under test.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The addresses of its network cards, with the length of each one's network.
+    pub cards: [Vec<(IpAddr, u8)>; 2],
+    /// What its programs offer. Everything that is tried and is not outward must be among it.
+    pub serves: Vec<Port>,
+    /// Tables of others, in nft's words.
+    pub others: Option<String>,
+}
+
+/// A class of sources: addresses that must fare alike, behind one card.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Class {
+    /// What it is called.
+    pub name: String,
+    /// Behind which card they are.
+    pub card: usize,
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Something that happens after the first rule set was applied and every case was tried.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Another rule set is applied.
+    Apply(Plan),
+    /// Attempts are made.
+    Probe(Vec<Case>),
+    /// Somebody says something over a connection that is opened now, or was by a step before.
+    Talk {
+        /// Which connection.
+        name: String,
+        /// From where, if it is opened now.
+        from: IpAddr,
+        /// To which service.
+        to: SocketAddr,
+    },
+    /// The machine opens a tunnel outward, and requests come down it to a service of its own.
+    Tunnel {
+        /// Over what.
+        protocol: Protocol,
+        /// To where.
+        to: SocketAddr,
+        /// Who answers: a service of the machine.
+        service: SocketAddr,
+    },
+    /// The machine opens a connection to a host that listens; what must come of it.
+    Reach {
+        /// To where.
+        to: SocketAddr,
+        /// Whether it must be made.
+        open: bool,
+    },
+    /// A program of the machine is run.
+    Run {
+        /// Its path and arguments.
+        words: Vec<String>,
+        /// How it must end.
+        ends: i32,
+        /// What its answer must contain.
+        says: Option<String>,
+    },
+}
+
+impl Machine {
+    /// The address of a family that is reached through a card.
+    #[must_use]
+    pub fn address(&self, card: usize, family: Family) -> Option<IpAddr> {
+        let addresses = self.cards[card].iter().map(|(address, _)| *address);
+        addresses
+            .into_iter()
+            .find(|address| Family::of(*address) == family)
+    }
+
+    /// Everything that can be asked of it.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let served = self.serves.iter().map(|port| match port.protocol {
+            Protocol::Tcp => Target::Tcp(port.number),
+            Protocol::Udp => Target::Udp(port.number),
+        });
+        served.chain([Target::Echo]).collect()
+    }
+}
+
+/// `tcp/443`, `echo`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(port) => write!(f, "tcp/{port}"),
+            Self::Udp(port) => write!(f, "udp/{port}"),
+            Self::Echo => f.write_str("echo"),
+        }
+    }
+}
+
+impl Target {
+    /// The target that a word names.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        if word == "echo" {
+            return Some(Self::Echo);
+        }
+        let (protocol, port) = word.split_once('/')?;
+        let port = port.parse().ok().filter(|port| *port > 0)?;
+        match protocol {
+            "tcp" => Some(Self::Tcp(port)),
+            "udp" => Some(Self::Udp(port)),
+            _ => None,
+        }
+    }
+}
+
+/// What is expected of an attempt, in words that are the same for both families.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// It is answered.
+    Open,
+    /// Nothing comes back.
+    Dropped,
+    /// The sender is told this.
+    Rejected(portreeve_model::ruleset::Reject),
+}
+
+impl Expected {
+    /// What must come of an attempt from an address of a family.
+    #[must_use]
+    pub const fn verdict(self, family: Family) -> Verdict {
+        match self {
+            Self::Open => Verdict::Open,
+            Self::Dropped => Verdict::Dropped,
+            Self::Rejected(reject) => Verdict::of_reject(reject, family),
+        }
+    }
+}

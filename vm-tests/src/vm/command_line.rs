@@ -1,0 +1,168 @@
+//! QEMU's command line, from what a machine shall be.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use portreeve_vm_agent::PORT;
+use smoltcp::wire::EthernetAddress;
+
+use super::CARDS;
+use crate::kernels::Architecture;
+
+/// The hardware addresses of the network cards, in QEMU's own range.
+pub const MACS: [EthernetAddress; CARDS] = [
+    EthernetAddress([0x52, 0x54, 0, 0, 0, 0x10]),
+    EthernetAddress([0x52, 0x54, 0, 0, 0, 0x11]),
+];
+
+/// Bytes of memory, in MiB.
+pub const MEMORY_MIB: u32 = 256;
+
+/// What a machine is made of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hardware {
+    /// The program that is the machine.
+    pub emulator: PathBuf,
+    /// Its processor's family.
+    pub architecture: Architecture,
+    /// How instructions are executed: `tcg` or `kvm`.
+    pub accelerator: &'static str,
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// The files that it starts with.
+    pub initrd: PathBuf,
+}
+
+/// Where a machine's memory is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Memory {
+    /// Nowhere else.
+    Own,
+    /// In a file that others will start from.
+    Shared(PathBuf),
+    /// As the file has it, and what changes is its own; its state will be told.
+    CopyOf(PathBuf),
+}
+
+/// The descriptors that QEMU inherits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wires {
+    /// The control channel.
+    pub control: i32,
+    /// QEMU's own.
+    pub qmp: i32,
+    /// The network cards.
+    pub cards: [i32; CARDS],
+}
+
+/// Everything after the name of the program.
+#[must_use]
+pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsString> {
+    let (machine, console) = match hardware.architecture {
+        Architecture::Amd64 => ("q35", "ttyS0"),
+        Architecture::Arm64 => ("virt", "ttyAMA0"),
+    };
+    let mut words = Words::default();
+    words.say("-nodefaults -no-user-config -display none -no-reboot -smp 1");
+    words.say(&format!("-accel {} -m {MEMORY_MIB}", hardware.accelerator));
+    if hardware.architecture == Architecture::Arm64 {
+        words.say("-cpu cortex-a57");
+    }
+    match memory {
+        Memory::Own => words.say(&format!("-machine {machine}")),
+        Memory::Shared(file) => words.memory(machine, file, "on"),
+        Memory::CopyOf(file) => {
+            words.memory(machine, file, "off");
+            words.say("-incoming defer");
+        }
+    }
+    words.say("-kernel");
+    words.0.push(hardware.kernel.clone().into());
+    words.say("-initrd");
+    words.0.push(hardware.initrd.clone().into());
+    words.say("-append");
+    // The last two: on a busy machine the timers cannot be calibrated, and a kernel that trusts them
+    // panics, or takes seconds for minutes.
+    let parameters = "quiet panic=-1 reboot=t no_timer_check tsc=unstable";
+    words
+        .0
+        .push(format!("console={console} {parameters}").into());
+    words.say("-chardev stdio,id=console,signal=off -serial chardev:console");
+    let Wires {
+        control,
+        qmp,
+        cards,
+    } = wires;
+    words.say(&format!("-chardev socket,id=qmp,fd={qmp}"));
+    words.say("-mon chardev=qmp,mode=control");
+    words.say(&format!("-chardev socket,id=control,fd={control}"));
+    words.say("-device virtio-serial-pci");
+    words.say(&format!(
+        "-device virtserialport,chardev=control,name={PORT}"
+    ));
+    for (at, (card, mac)) in cards.iter().zip(MACS).enumerate() {
+        words.say(&format!(
+            "-netdev stream,id=wire{at},server=off,addr.type=fd,addr.str={card}"
+        ));
+        words.say(&format!(
+            "-device virtio-net-pci,netdev=wire{at},mac={mac},romfile="
+        ));
+    }
+    words.0
+}
+
+/// Arguments, in order.
+#[derive(Default)]
+struct Words(Vec<OsString>);
+
+impl Words {
+    /// Adds words between which there are spaces.
+    fn say(&mut self, words: &str) {
+        self.0.extend(words.split(' ').map(OsString::from));
+    }
+
+    /// Memory that lies in a file.
+    fn memory(&mut self, machine: &str, file: &std::path::Path, share: &str) {
+        self.say(&format!("-machine {machine},memory-backend=memory -object"));
+        let mut object = OsString::from(format!(
+            "memory-backend-file,id=memory,size={MEMORY_MIB}M,share={share},mem-path="
+        ));
+        // QEMU reads two commas as one.
+        object.push(file.to_string_lossy().replace(',', ",,"));
+        self.0.push(object);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_changes_nothing_of_what_it_is_a_copy_of() {
+        let hardware = Hardware {
+            emulator: "qemu-system-x86_64".into(),
+            architecture: Architecture::Amd64,
+            accelerator: "tcg",
+            kernel: "a kernel".into(),
+            initrd: "initrd".into(),
+        };
+        let wires = Wires {
+            control: 6,
+            qmp: 7,
+            cards: [8, 9],
+        };
+        let text = |memory: &Memory| {
+            let arguments = arguments(&hardware, memory, &wires);
+            let words = arguments.iter().map(|word| word.to_string_lossy());
+            words.collect::<Vec<_>>().join("|")
+        };
+        let file = PathBuf::from("a,b");
+        let copy = text(&Memory::CopyOf(file.clone()));
+        assert!(copy.contains("share=off,mem-path=a,,b"), "{copy}");
+        assert!(copy.contains("-incoming|defer"), "{copy}");
+        assert!(copy.contains("-kernel|a kernel|"), "{copy}");
+        let shared = text(&Memory::Shared(file));
+        assert!(shared.contains("share=on") && !shared.contains("-incoming"));
+        assert!(!text(&Memory::Own).contains("memory-backend"));
+    }
+}

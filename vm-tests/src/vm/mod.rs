@@ -1,0 +1,197 @@
+//! A virtual machine: QEMU, and the wires that only this process holds.
+//!
+//! Network cards, control channel and QEMU's own console are inherited sockets, so there are no
+//! files, names or ports that anybody else could meet. Every wait has a limit. The machine is gone
+//! when its [`Vm`] is.
+
+pub mod command_line;
+pub mod control;
+pub mod emulator;
+pub mod qmp;
+pub mod template;
+
+use std::io::Read;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use portreeve_vm_agent::Hello;
+
+use crate::network::card::Card;
+use command_line::{Hardware, Memory, Wires};
+use control::Control;
+use qmp::Qmp;
+
+/// How long a machine may take from its start to its first word.
+pub const BOOTS_WITHIN: Duration = Duration::from_secs(90);
+
+/// Network cards of every machine.
+pub const CARDS: usize = 2;
+
+/// A virtual machine that runs.
+#[derive(Debug)]
+pub struct Vm {
+    qemu: Child,
+    console: Console,
+    /// Its network cards, in the order of its interfaces.
+    pub cards: Option<[Card; CARDS]>,
+    /// The agent in it.
+    pub control: Control,
+    /// QEMU itself.
+    pub qmp: Qmp,
+}
+
+impl Vm {
+    /// Starts a machine, and waits until its agent speaks.
+    ///
+    /// # Errors
+    /// When it does not, with the end of what its console says.
+    pub fn boot(hardware: &Hardware, memory: &Memory) -> Result<(Self, Hello)> {
+        let mut vm = Self::start(hardware, memory)?;
+        match vm.control.hello(BOOTS_WITHIN) {
+            Ok(hello) => Ok((vm, hello)),
+            Err(error) => Err(vm.with_console(error.context("the VM does not boot"))),
+        }
+    }
+
+    /// Starts QEMU.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn start(hardware: &Hardware, memory: &Memory) -> Result<Self> {
+        let [control, qmp, first, second] = [pair()?, pair()?, pair()?, pair()?];
+        let wires = Wires {
+            control: control.1.as_raw_fd(),
+            qmp: qmp.1.as_raw_fd(),
+            cards: [first.1.as_raw_fd(), second.1.as_raw_fd()],
+        };
+        let given = [control.1, qmp.1, first.1, second.1];
+        let mut command = Command::new(&hardware.emulator);
+        command
+            .args(command_line::arguments(hardware, memory, &wires))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        inherit(&mut command, &given);
+        let started = command.spawn();
+        let mut qemu =
+            started.with_context(|| format!("cannot start {}", hardware.emulator.display()))?;
+        drop(given);
+        let console = Console::default();
+        console.collect(qemu.stdout.take());
+        console.collect(qemu.stderr.take());
+        Ok(Self {
+            qemu,
+            console,
+            cards: Some([Card::new(first.0)?, Card::new(second.0)?]),
+            control: Control::new(control.0),
+            qmp: Qmp::new(qmp.0),
+        })
+    }
+
+    /// What the machine and QEMU have written so far.
+    #[must_use]
+    pub fn console(&self) -> String {
+        self.console.text()
+    }
+
+    /// The error, with the last lines of the console.
+    #[must_use]
+    pub fn with_console(&self, error: anyhow::Error) -> anyhow::Error {
+        const LINES: usize = 25;
+        let text = self.console();
+        let lines: Vec<&str> = text.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LINES)..];
+        match last {
+            [] => error.context("its console is empty"),
+            last => {
+                let said: String = last.iter().map(|line| format!("\n    {line}")).collect();
+                anyhow::anyhow!("{error:#}; its console ends:{said}")
+            }
+        }
+    }
+
+    /// Pulls the plug.
+    pub fn kill(&mut self) {
+        // It is gone already, or it goes now.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Both ends of a wire.
+fn pair() -> Result<(UnixStream, UnixStream)> {
+    UnixStream::pair().context("no more sockets")
+}
+
+/// Has a program keep sockets that would be closed for it, and end when we do.
+fn inherit(command: &mut Command, sockets: &[UnixStream]) {
+    let numbers: Vec<i32> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+    let keep = move || {
+        for number in &numbers {
+            // SAFETY: the sockets are open until the program has started: `start` drops them after
+            // that.
+            #[expect(unsafe_code, reason = "between fork and exec there are only numbers")]
+            let socket = unsafe { BorrowedFd::borrow_raw(*number) };
+            fcntl(socket, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
+        set_pdeathsig(Signal::SIGKILL)?;
+        Ok(())
+    };
+    // SAFETY: the closure allocates nothing and calls fcntl(2) and prctl(2) only, both of which
+    // signal-safety(7) allows or which are plain system calls.
+    #[expect(
+        unsafe_code,
+        reason = "nothing else runs in the child before it is QEMU"
+    )]
+    unsafe {
+        command.pre_exec(keep);
+    }
+}
+
+/// What comes out of a machine's serial port and of QEMU.
+#[derive(Clone, Debug, Default)]
+struct Console(Arc<Mutex<Vec<u8>>>);
+
+/// What is kept of it.
+const CONSOLE_BYTES_MAX: usize = 1 << 20;
+
+impl Console {
+    /// Keeps everything that comes out of a pipe, on a thread that ends with it.
+    fn collect(&self, pipe: Option<impl Read + Send + 'static>) {
+        let Some(mut pipe) = pipe else { return };
+        let kept = Arc::clone(&self.0);
+        thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.len() < CONSOLE_BYTES_MAX {
+                    kept.extend_from_slice(&buffer[..length]);
+                }
+            }
+        });
+    }
+
+    /// As people can read it: without what moves a cursor.
+    fn text(&self) -> String {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&kept);
+        text.chars()
+            .filter(|it| *it == '\n' || !it.is_control())
+            .collect()
+    }
+}
