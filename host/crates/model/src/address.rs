@@ -183,28 +183,20 @@ impl Prefix {
     }
 
     /// The fewest prefixes that cover `interval`, ascending.
-    #[must_use]
-    pub fn covering(family: Family, interval: Interval) -> Vec<Self> {
-        let mut prefixes = Vec::new();
+    pub fn covering(family: Family, interval: Interval) -> impl Iterator<Item = Self> {
         let mut next = Some(interval.first());
-        while let Some(first) = next {
+        core::iter::from_fn(move || {
+            let first = next?;
             // The largest block that starts at `first`, is aligned, and ends inside.
             let mut host_bits = first.trailing_zeros().min(u32::from(family.bits())) as u8;
             while first | host_mask(host_bits) > interval.last() {
                 host_bits -= 1;
             }
             let last = first | host_mask(host_bits);
-            prefixes.push(Self::around(
-                family.address(first),
-                family.bits() - host_bits,
-            ));
-            next = if last < interval.last() {
-                Some(last + 1)
-            } else {
-                None
-            };
-        }
-        prefixes
+            next = (last < interval.last()).then(|| last + 1);
+            let length = family.bits() - host_bits;
+            Some(Self::around(family.address(first), length))
+        })
     }
 }
 
@@ -345,8 +337,7 @@ mod tests {
     fn an_interval_is_covered_by_the_fewest_prefixes() {
         let interval = Interval::new(1, 12).unwrap();
         let texts: Vec<_> = Prefix::covering(Family::Ip, interval)
-            .iter()
-            .map(ToString::to_string)
+            .map(|prefix| prefix.to_string())
             .collect();
         assert_eq!(
             texts,
@@ -360,7 +351,7 @@ mod tests {
         );
         for family in Family::BOTH {
             let all = Interval::new(0, family.max()).unwrap();
-            assert_eq!(Prefix::covering(family, all).len(), 1);
+            assert_eq!(Prefix::covering(family, all).count(), 1);
             assert_eq!(Prefix::exactly(family, all).map(Prefix::length), Some(0));
         }
     }

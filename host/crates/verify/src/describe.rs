@@ -6,7 +6,7 @@ use std::fmt;
 use portreeve_model::address::{Family, Prefix};
 use portreeve_model::diagnostic::Said;
 use portreeve_model::field::{Field, Kind, PortProtocol, icmp_protocol};
-use portreeve_model::intervals::Intervals;
+use portreeve_model::intervals::{Interval, Intervals};
 
 use crate::space::{Atom, Level, NOTHING, Node, Region, SetId, Space};
 
@@ -50,33 +50,31 @@ const FEW: usize = 2;
 /// Named sets of a variable that are put together in twos, at most.
 const NAMED: usize = 12;
 
-/// A way through a diagram: for some variables, the atoms that lead on.
-type Path = Vec<(u16, Vec<Atom>)>;
-
 /// The classes of a region, at most so many; and whether there are more.
 pub(crate) fn classes(space: &Space, region: Region, most: usize) -> (Vec<Class>, bool) {
-    let mut paths = Vec::new();
-    let whole = collect(space, region.0, &mut Vec::new(), &mut paths, most);
-    let classes = paths.iter().map(|path| class(space, path));
-    (classes.collect(), !whole)
+    let mut classes = Vec::new();
+    let whole = collect(space, region.0, &mut Vec::new(), &mut classes, most);
+    (classes, !whole)
 }
 
-/// Adds the ways from a node to everything; whether there was room for all.
+/// Adds the class of each way from a node to everything, with what was said on the way to the node;
+/// whether there was room for all.
 fn collect(
     space: &Space,
     node: Node,
-    so_far: &mut Path,
-    paths: &mut Vec<Path>,
+    so_far: &mut Vec<Extent>,
+    classes: &mut Vec<Class>,
     most: usize,
 ) -> bool {
     if node == NOTHING.0 {
         return true;
     }
     let Some((level, edges)) = space.store.open(node) else {
-        if paths.len() == most {
+        if classes.len() == most {
             return false;
         }
-        paths.push(so_far.clone());
+        let extents = so_far.clone();
+        classes.push(Class { extents }.in_words_of_its_protocol());
         return true;
     };
     let edges: Vec<(Atom, Node)> = edges.collect();
@@ -91,39 +89,28 @@ fn collect(
         }
         atoms.extend((first.0..end).map(Atom));
     }
-    for to in targets {
-        so_far.push((level, by_target.remove(&to).unwrap_or_default()));
-        let whole = collect(space, to, so_far, paths, most);
-        so_far.pop();
-        if !whole {
-            return false;
-        }
-    }
-    true
+    targets.into_iter().filter(|to| *to != NOTHING.0).all(|to| {
+        let atoms = by_target.remove(&to).unwrap_or_default();
+        let before = so_far.len();
+        so_far.extend(says_something(space, level, &atoms).then(|| extent(space, level, &atoms)));
+        let whole = collect(space, to, so_far, classes, most);
+        so_far.truncate(before);
+        whole
+    })
 }
 
-fn class(space: &Space, path: &Path) -> Class {
-    let says_something = |(level, atoms): &&(u16, Vec<Atom>)| {
-        // Every value there is: that a packet has an interface goes without saying. That it has a
-        // header does not.
-        let partition = space.partition(*level);
-        let absent = partition.absent();
-        let values = atoms.iter().filter(|it| Some(**it) != absent).count();
-        let goes_without_saying = match space.levels()[usize::from(*level)] {
-            Level::Field(field) => field.is_of_iif() || field.is_of_oif(),
-            Level::Slice(_) | Level::EarlyCtState | Level::Unknown(_) => false,
-        };
-        let all = partition.len() - u32::from(absent.is_some());
-        !(goes_without_saying && values as u32 == all)
+/// Whether not every packet has one of the values: that it has an interface goes without saying, that
+/// it has a header does not.
+fn says_something(space: &Space, level: u16, atoms: &[Atom]) -> bool {
+    let goes_without_saying = match space.levels()[usize::from(level)] {
+        Level::Field(field) => field.is_of_iif() || field.is_of_oif(),
+        Level::Slice(_) | Level::EarlyCtState | Level::Unknown(_) => false,
     };
-    let extents = path
-        .iter()
-        .filter(says_something)
-        .map(|(level, atoms)| extent(space, *level, atoms));
-    Class {
-        extents: extents.collect(),
-    }
-    .in_words_of_its_protocol()
+    let partition = space.partition(level);
+    let absent = partition.absent();
+    let values = atoms.iter().filter(|it| Some(**it) != absent).count();
+    let all = partition.len() - u32::from(absent.is_some());
+    !(goes_without_saying && values as u32 == all)
 }
 
 /// The values of some atoms of a variable.
@@ -152,27 +139,35 @@ pub(crate) fn extent(space: &Space, level: u16, atoms: &[Atom]) -> Extent {
 
 /// The shortest way to say some atoms of a variable.
 fn words(space: &Space, level: u16, atoms: &[Atom], values: &Intervals, kind: Kind) -> String {
-    let others = values_beside(space, level, values);
-    let (these, those) = (texts(kind, values), texts(kind, &others));
-    // Types of messages have names, and those that are none of a few have not.
-    let either = !matches!(kind, Kind::IcmpType(_)) && !those.is_empty();
-    if either && those.len() < these.len() && those.len() <= FEW {
-        return format!("!= {}", listed(kind, &those));
+    // Which way is shorter is known without writing out more than is shown.
+    let count = |values| pieces(kind, values).take(SHOWN + 1).count();
+    let listed = |values| listed(kind, &texts(kind, values, SHOWN));
+    let these = count(values);
+    if these == 1 {
+        return listed(values);
     }
-    if these.len() <= FEW {
-        return listed(kind, &these);
+    let others = values_beside(space, level, values);
+    let those = count(&others);
+    // Types of messages have names, and those that are none of a few have not.
+    let shorter = !matches!(kind, Kind::IcmpType(_)) && 0 < those && those < these;
+    if shorter && those <= FEW {
+        return format!("!= {}", listed(&others));
+    }
+    if these <= FEW {
+        return listed(values);
     }
     if let Some(words) = by_sets(space, level, atoms) {
         return words;
     }
-    if either && those.len() < these.len() && those.len() <= SHOWN {
-        return format!("!= {}", listed(kind, &those));
+    if shorter && those <= SHOWN {
+        return format!("!= {}", listed(&others));
     }
-    if these.len() <= SHOWN {
-        return listed(kind, &these);
+    if these <= SHOWN {
+        return listed(values);
     }
-    let more = these.len() - SHOWN;
-    format!("{{ {}, … {more} more }}", these[..SHOWN].join(", "))
+    let more = pieces(kind, values).count() - SHOWN;
+    let shown = texts(kind, values, SHOWN).join(", ");
+    format!("{{ {shown}, … {more} more }}")
 }
 
 fn values_beside(space: &Space, level: u16, values: &Intervals) -> Intervals {
@@ -180,14 +175,21 @@ fn values_beside(space: &Space, level: u16, values: &Intervals) -> Intervals {
     domain.difference(values)
 }
 
-/// Values as nft writes them, addresses as the fewest prefixes.
-fn texts(kind: Kind, values: &Intervals) -> Vec<String> {
+/// The first so many of the values as nft writes them, addresses as the fewest prefixes.
+fn texts(kind: Kind, values: &Intervals, most: usize) -> Vec<String> {
+    let pieces = pieces(kind, values).take(most);
+    pieces.map(|piece| kind.interval(piece)).collect()
+}
+
+/// What is written out one by one of some values.
+fn pieces(kind: Kind, values: &Intervals) -> Box<dyn Iterator<Item = Interval> + '_> {
     match kind {
         Kind::Address(family) => {
-            let prefixes = values.iter().flat_map(|it| Prefix::covering(family, *it));
-            prefixes.map(|it| it.to_string()).collect()
+            let intervals = values.iter();
+            let prefixes = intervals.flat_map(move |it| Prefix::covering(family, *it));
+            Box::new(prefixes.map(|prefix| prefix.interval()))
         }
-        _ => kind.texts(values),
+        _ => Box::new(kind.pieces(values)),
     }
 }
 
@@ -343,7 +345,7 @@ impl Extent {
     /// The values as nft writes them, addresses as the fewest prefixes.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        texts(self.field.kind(), &self.values)
+        texts(self.field.kind(), &self.values, usize::MAX)
     }
 
     /// Its field, when packets certainly have it.

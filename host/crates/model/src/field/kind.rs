@@ -187,17 +187,24 @@ impl Kind {
     /// Every value or range of values, as nft writes it.
     #[must_use]
     pub fn texts(self, numbers: &Intervals) -> Vec<String> {
-        let mut texts = Vec::new();
-        for interval in numbers {
+        let pieces = self.pieces(numbers);
+        pieces.map(|piece| self.interval(piece)).collect()
+    }
+
+    /// What [`texts`](Self::texts) writes one by one, for whoever wants a few or their count.
+    pub fn pieces(self, numbers: &Intervals) -> impl Iterator<Item = Interval> {
+        numbers.iter().flat_map(move |interval| {
             // Named numbers are written out, as long as all of them have names.
             let (first, last) = (interval.first(), interval.last());
-            if last - first < NAMES_AT_MOST && (first..=last).all(|it| self.name(it).is_some()) {
-                texts.extend((first..=last).map(|number| self.value(number)));
-            } else {
-                texts.push(self.interval(*interval));
-            }
-        }
-        texts
+            let named =
+                last - first < NAMES_AT_MOST && (first..=last).all(|it| self.name(it).is_some());
+            let (whole, single) = match named {
+                true => (None, Some(first..=last)),
+                false => (Some(*interval), None),
+            };
+            let single = single.into_iter().flatten().map(Interval::single);
+            whole.into_iter().chain(single)
+        })
     }
 
     /// Values as the right side of a match: one, or nft's anonymous set.
@@ -207,12 +214,13 @@ impl Kind {
         numbers: &Intervals,
         most: usize,
     ) -> fmt::Result {
-        let mut texts = self.texts(numbers);
-        if let [only] = texts.as_slice() {
+        let mut pieces = self.pieces(numbers);
+        let shown = pieces.by_ref().take(most);
+        let texts: Vec<String> = shown.map(|piece| self.interval(piece)).collect();
+        let more = pieces.count();
+        if let ([only], 0) = (texts.as_slice(), more) {
             return f.write_str(only);
         }
-        let more = texts.len().saturating_sub(most);
-        texts.truncate(most);
         match more {
             0 => write!(f, "{{ {} }}", texts.join(", ")),
             more => write!(f, "{{ {}, … {more} more }}", texts.join(", ")),
