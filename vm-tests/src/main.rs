@@ -19,9 +19,9 @@ use portreeve_vm_tests::report::{self, Sum};
 use portreeve_vm_tests::vm::Vm;
 use portreeve_vm_tests::vm::command_line::Memory;
 
-const USAGE: &str = "usage: vm [OPTION…] [run [NAME…] | fetch [--update] | shell | pairs]
+const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell | pairs]
 
-  run      run scenarios: all, or those of these names or files
+  NAME…    run these scenarios, by name or file; all of ours, if none is said
   fetch    download the packages that the lock file names; --update: name the newest ones
   shell    boot a VM and run what stdin says in it, a line at a time
   pairs    list what there is
@@ -81,14 +81,10 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let done = match arguments.words.first().map(String::as_str) {
-        None | Some("run") => run(&arguments),
         Some("fetch") => fetch_packages(&arguments),
         Some("shell") => shell(&arguments),
         Some("pairs") => list_pairs(),
-        Some(_) => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        _ => run(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -170,8 +166,7 @@ fn fetch_packages(arguments: &Arguments) -> Result<bool> {
 fn run(arguments: &Arguments) -> Result<bool> {
     let kernels = kernels()?;
     let pairs = wanted(arguments, &kernels)?;
-    let names = arguments.words.get(1..).unwrap_or_default();
-    let scenarios = scenarios(&folder().join("scenarios"), names)?;
+    let scenarios = scenarios(&folder().join("scenarios"), &arguments.words)?;
     let jobs = arguments
         .jobs
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));

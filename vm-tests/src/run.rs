@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use portreeve_model::tables::Tables;
@@ -99,6 +100,7 @@ pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
         subject,
         findings: Findings::default(),
         connections: HashMap::new(),
+        token: None,
     };
     session
         .baseline(&scenario.cases)
@@ -106,7 +108,7 @@ pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
     if let Some(others) = &scenario.machine.others {
         session.load(others)?;
     }
-    session.apply(&scenario.plan)?;
+    session.apply(&scenario.plan, &["--no-trial"])?;
     session.judge(&scenario.cases)?;
     for (number, step) in (1..).zip(&scenario.steps) {
         let taken = session.take(step);
@@ -119,7 +121,10 @@ pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
 struct Session<'a> {
     subject: &'a mut Subject,
     findings: Findings,
-    connections: HashMap<String, Connection>,
+    /// Connections by name, with who opened each to where.
+    connections: HashMap<String, (Connection, [SocketAddr; 2])>,
+    /// The word that confirms what is on trial.
+    token: Option<String>,
 }
 
 impl Session<'_> {
@@ -151,8 +156,8 @@ impl Session<'_> {
         self.subject.must_run(run).map(drop)
     }
 
-    /// Puts a policy's rules into force, with no trial.
-    fn apply(&mut self, plan: &Plan) -> Result<()> {
+    /// Puts a policy's rules into force, and returns what portreeve says to that.
+    fn apply(&mut self, plan: &Plan, how: &[&str]) -> Result<String> {
         let mut configuration = format!("policy = \"{}\"\n", plan.policy);
         for (name, prefixes) in &plan.feeds {
             let path = format!("/etc/portreeve/feeds/{name}");
@@ -162,11 +167,8 @@ impl Session<'_> {
         }
         self.write(CONFIGURATION, configuration)?;
         // The agent is everybody's parent here, so whoever talks to it would be the operator.
-        let mut words = vec![
-            "apply".to_owned(),
-            "--no-trial".to_owned(),
-            "--allow-lockout".to_owned(),
-        ];
+        let words = ["apply", "--allow-lockout"].iter().chain(how);
+        let mut words: Vec<String> = words.map(|word| (*word).to_owned()).collect();
         for (key, value) in &plan.settings {
             words.extend(["--set".to_owned(), format!("{key}={value}")]);
         }
@@ -174,7 +176,61 @@ impl Session<'_> {
             arguments: words,
             ..Run::new("/usr/sbin/portreeve", &[])
         };
+        self.subject.must_run(run)
+    }
+
+    /// Puts them on trial, and keeps the word that confirms them.
+    fn begin_trial(&mut self, plan: &Plan, lasts: &str) -> Result<()> {
+        let said = self.apply(plan, &["--no-wait", "--confirm-within", lasts])?;
+        let token = said.split_once("portreeve confirm ");
+        let token = token.and_then(|(_, rest)| rest.split_whitespace().next());
+        let token = token.with_context(|| format!("no token is told: {said}"))?;
+        self.token = Some(token.to_owned());
+        Ok(())
+    }
+
+    /// Confirms the trial as somebody who came in over a connection would.
+    fn confirm(&mut self, over: &str) -> Result<()> {
+        let token = self.token.take().context("nothing is on trial")?;
+        let (connection, [client, server]) = self
+            .connections
+            .get(over)
+            .copied()
+            .with_context(|| format!("there is no connection `{over}`"))?;
+        let port = self
+            .subject
+            .hosts()
+            .port(connection)
+            .context("the connection is over")?;
+        let words = format!("{} {port} {} {}", client.ip(), server.ip(), server.port());
+        let run = Run {
+            environment: vec![("SSH_CONNECTION".to_owned(), words)],
+            ..Run::new("/usr/sbin/portreeve", &["confirm", &token])
+        };
         self.subject.must_run(run).map(drop)
+    }
+
+    /// Makes attempts until all of them end as they must.
+    fn wait_for(&mut self, cases: &[Case], within: Duration) -> Result<()> {
+        let until = Instant::now() + within;
+        loop {
+            let verdicts = self.subject.probe(cases)?;
+            let mut wrong = cases
+                .iter()
+                .zip(verdicts)
+                .filter(|(case, it)| case.verdict != *it);
+            let Some((case, verdict)) = wrong.next() else {
+                return self.judge(cases);
+            };
+            if Instant::now() > until {
+                let (target, from) = (case.probe.target, case.probe.from);
+                let seconds = within.as_secs();
+                self.fail(format!(
+                    "after {seconds} s {target} from {from} is still {verdict}"
+                ));
+                return Ok(());
+            }
+        }
     }
 
     fn write(&mut self, path: &str, content: String) -> Result<()> {
@@ -213,7 +269,10 @@ impl Session<'_> {
 
     fn take(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::Apply(plan) => self.apply(plan),
+            Step::Apply(plan) => self.apply(plan, &["--no-trial"]).map(drop),
+            Step::Trial { plan, lasts } => self.begin_trial(plan, lasts),
+            Step::Confirm { over } => self.confirm(over),
+            Step::Eventually { cases, within } => self.wait_for(cases, *within),
             Step::Probe(cases) => self.judge(cases),
             Step::Talk { name, from, to } => self.talk(name, *from, *to),
             Step::Tunnel {
@@ -229,14 +288,15 @@ impl Session<'_> {
     /// Says a line, over a connection that stands or is opened now, and hears its answer.
     fn talk(&mut self, name: &str, from: IpAddr, to: SocketAddr) -> Result<()> {
         let connection = match self.connections.get(name) {
-            Some(connection) => *connection,
+            Some((connection, _)) => *connection,
             None => {
                 let connection = self.subject.hosts().connect(from, to)?;
                 let what = format!("a connection from {from} to {to}");
                 self.subject.until(&what, |hosts| {
                     hosts.is_established(connection).then_some(())
                 })?;
-                self.connections.insert(name.to_owned(), connection);
+                let ends = [SocketAddr::new(from, 0), to];
+                self.connections.insert(name.to_owned(), (connection, ends));
                 connection
             }
         };

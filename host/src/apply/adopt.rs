@@ -19,16 +19,12 @@ use crate::session::sockets::{self, Socket};
 /// # Errors
 /// When the kernel does not take them.
 pub(super) fn adopt_conversations(kernel: &mut Kernel) -> Result<usize, KernelError> {
-    let Ok(sockets) = sockets::tcp() else {
+    let (Ok(listening), Ok(established)) = (sockets::listening(), sockets::established()) else {
         return Ok(0);
     };
-    let listening: BTreeSet<u16> = sockets
-        .iter()
-        .filter(|socket| socket.is_listening)
-        .map(|socket| socket.local.port())
-        .collect();
+    let listening: BTreeSet<u16> = listening.iter().map(|it| it.local.port()).collect();
     let mut adopted = 0;
-    for Socket { local, remote, .. } in sockets.iter().filter(|socket| socket.is_established) {
+    for Socket { local, remote, .. } in &established {
         // Who listens is who was called.
         let (client, server) = if listening.contains(&local.port()) {
             (*remote, *local)

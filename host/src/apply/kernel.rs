@@ -161,6 +161,16 @@ impl Kernel {
         Err(KernelError::Restless)
     }
 
+    /// Whether any table may stand beside ours, of whichever family.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn may_hold_others(&mut self) -> Result<bool, KernelError> {
+        let mut others = false;
+        let told = self.ask(Request::Tables, |item| others |= item == Item::OtherTable)?;
+        Ok(others || told != Told::Whole)
+    }
+
     /// What stands in our table; none when a list of it is not of one moment.
     fn objects_once(&mut self) -> Result<Option<Objects>, KernelError> {
         let mut objects = Objects::default();

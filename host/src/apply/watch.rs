@@ -44,6 +44,11 @@ pub fn watch(
     loop {
         let shelf = state_dir.look().map_err(|error| failed(error.into()))?;
         let view = View::of(&mut kernel, state_dir, shelf).map_err(failed)?;
+        // Who confirms changes the disk, the kernel and the disk again: what was looked up while that
+        // went on is of no moment.
+        if state_dir.look().map_err(|error| failed(error.into()))? != view.shelf {
+            continue;
+        }
         let found = MachineState::of(&view);
         let done = |what, machine, notes| {
             Ok(Done {

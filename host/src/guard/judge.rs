@@ -12,7 +12,8 @@ use portreeve_model::ruleset::Ruleset;
 use portreeve_model::tables::{Part, TableFamily, Tables};
 use portreeve_nft::is_ours;
 use portreeve_verify::{
-    Answer, Budget, Claim, Inquiry, OverBudget, PacketsId, Prover, RulesId, Undecided, Way,
+    Answer, Budget, Claim, Inquiry, OverBudget, PacketsId, Prover, Refutation, RulesId, Undecided,
+    Way,
 };
 
 use super::needs::{Kind, Need, Ports, Wanted, needs, ports};
@@ -169,24 +170,42 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn judged(&mut self, need: &Need, packets: PacketsId) -> Judged {
-        let all = self.answer(need.way, packets, Quantifier::AllAccepted);
-        let none = self.answer(need.way, packets, Quantifier::NoneAccepted);
-        match (need.wanted, all, none) {
-            (_, Answer::Proved, _) | (Wanted::Some, _, Answer::Refuted(_)) => self.proved(),
-            (Wanted::Theirs, Answer::Refuted(refutation), Answer::Refuted(_)) => {
-                let culprit = decides(self.tables, &refutation.packet);
-                Judged::Open(Open::Whose(refutation.packet, culprit))
+        match (
+            need.wanted,
+            self.answer(need.way, packets, Quantifier::AllAccepted),
+        ) {
+            (_, Answer::Proved) => self.proved(),
+            (Wanted::All, Answer::Refuted(refutation)) => self.refuted(refutation.packet),
+            (Wanted::All | Wanted::Theirs, Answer::Undecided(why)) => Judged::Open(self.open(why)),
+            (Wanted::Some, all) => match (self.none_accepted(need, packets), all) {
+                (Answer::Refuted(_), _) => self.proved(),
+                (Answer::Undecided(why), _) | (_, Answer::Undecided(why)) => {
+                    Judged::Open(self.open(why))
+                }
+                (Answer::Proved, Answer::Refuted(refutation)) => self.refuted(refutation.packet),
+                (Answer::Proved, Answer::Proved) => self.proved(),
+            },
+            (Wanted::Theirs, Answer::Refuted(Refutation { packet, .. })) => {
+                match self.none_accepted(need, packets) {
+                    Answer::Proved => self.refuted(packet),
+                    Answer::Refuted(_) => {
+                        let culprit = decides(self.tables, &packet);
+                        Judged::Open(Open::Whose(packet, culprit))
+                    }
+                    Answer::Undecided(why) => Judged::Open(self.open(why)),
+                }
             }
-            (Wanted::All, Answer::Refuted(refutation), _)
-            | (Wanted::Some | Wanted::Theirs, Answer::Refuted(refutation), Answer::Proved) => {
-                let culprit = decides(self.tables, &refutation.packet);
-                Judged::Refuted(refutation.packet, culprit)
-            }
-            (Wanted::All, Answer::Undecided(why), _)
-            | (Wanted::Theirs, Answer::Undecided(why), _)
-            | (Wanted::Some | Wanted::Theirs, _, Answer::Undecided(why))
-            | (Wanted::Some, Answer::Undecided(why), _) => Judged::Open(self.open(why)),
         }
+    }
+
+    /// Whether even none of them is let through: asked only where not all of them are.
+    fn none_accepted(&mut self, need: &Need, packets: PacketsId) -> Answer {
+        self.answer(need.way, packets, Quantifier::NoneAccepted)
+    }
+
+    fn refuted(&self, packet: Packet) -> Judged {
+        let culprit = decides(self.tables, &packet);
+        Judged::Refuted(packet, culprit)
     }
 
     fn answer(&mut self, way: Way, packets: PacketsId, quantifier: Quantifier) -> Answer {

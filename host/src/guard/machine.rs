@@ -136,6 +136,9 @@ pub fn survey(facts: &Facts, ours: &Ruleset) -> WholeMachine {
 
 /// The base chains of others that have a say, with what they undo.
 fn chains(others: &Tables, ours: &Ruleset) -> Vec<ForeignChain> {
+    if base_chains(others).next().is_none() {
+        return Vec::new();
+    }
     let (mut undone, rest) = undone(others, ours);
     let bases = ours.chains().iter().filter_map(|chain| chain.base());
     let hooks: BTreeSet<Hook> = bases.map(|base| base.hook).collect();

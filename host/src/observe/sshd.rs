@@ -32,11 +32,9 @@ const UNITS: [&str; 2] = ["ssh.socket", "sshd.socket"];
 /// Ports that sshd forwards for somebody are not among them: those are held by the process of that
 /// session, which is a child of another sshd.
 pub(super) fn listening() -> Fact<Vec<SocketAddr>> {
-    let sockets = sockets::tcp().map_err(|error| error.to_string())?;
-    let sockets = sockets.iter().filter(|socket| socket.is_listening);
-    let listening: BTreeMap<u64, SocketAddr> = sockets
-        .map(|Socket { inode, local, .. }| (*inode, *local))
-        .collect();
+    let sockets = sockets::listening().map_err(|error| error.to_string())?;
+    let address = |socket: &Socket| (socket.inode, socket.local);
+    let listening: BTreeMap<u64, SocketAddr> = sockets.iter().map(address).collect();
     let mut found = BTreeSet::new();
     let mut hidden = None;
     let mut look = |process: i32, counts: &dyn Fn(&SocketAddr) -> bool| {

@@ -68,9 +68,8 @@ fn called(held: &[Connection], listening: &Fact<BTreeSet<u16>>) -> Vec<Connectio
 
 /// The TCP ports of this machine at which somebody waits for connections.
 fn listening_ports() -> Fact<BTreeSet<u16>> {
-    let sockets = sockets::tcp().map_err(|error| error.to_string())?;
-    let listening = sockets.iter().filter(|it| it.is_listening);
-    Ok(listening.map(|it| it.local.port()).collect())
+    let listening = sockets::listening().map_err(|error| error.to_string())?;
+    Ok(listening.iter().map(|it| it.local.port()).collect())
 }
 
 /// The interfaces but `lo`, with their numbers.

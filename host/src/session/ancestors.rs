@@ -10,7 +10,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use procfs::ProcResult;
 use procfs::process::Process;
 
 use super::Connection;
@@ -134,11 +133,10 @@ fn look(directory: &Path) -> io::Result<Holder> {
 }
 
 /// The established TCP connections of our network namespace, by the inode of their socket.
-fn established() -> ProcResult<BTreeMap<u64, Connection>> {
-    let sockets = sockets::tcp()?;
-    let established = sockets.iter().filter(|socket| socket.is_established);
+fn established() -> io::Result<BTreeMap<u64, Connection>> {
+    let established = sockets::established()?;
     let entry = |socket: &Socket| (socket.inode, Connection::new(socket.remote, socket.local));
-    Ok(established.map(entry).collect())
+    Ok(established.iter().map(entry).collect())
 }
 
 impl Ancestor {

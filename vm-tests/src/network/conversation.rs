@@ -135,6 +135,12 @@ impl Hosts {
         !self.tcp(connection).is_open()
     }
 
+    /// The port that a connection has at its host, while it stands.
+    #[must_use]
+    pub fn port(&self, connection: Connection) -> Option<u16> {
+        Some(self.tcp(connection).local_endpoint()?.port)
+    }
+
     /// Sends a line.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use portreeve_model::address::{AddressSet, Family, Prefix};
 use portreeve_model::ruleset::Reject;
@@ -109,7 +110,21 @@ enum WrittenStep {
         #[serde(default)]
         feeds: BTreeMap<String, Vec<String>>,
     },
+    Trial {
+        #[serde(default)]
+        settings: BTreeMap<String, toml::Value>,
+        lasts: String,
+    },
+    Confirm {
+        over: String,
+    },
     Probe(WrittenExpectation),
+    Eventually {
+        from: Words,
+        to: Words,
+        verdict: String,
+        within_s: u64,
+    },
     Talk {
         name: String,
         from: IpAddr,
@@ -223,6 +238,10 @@ impl Reader {
         for (key, value) in settings {
             match value {
                 toml::Value::String(text) => texts.insert(key, text),
+                toml::Value::Array(values) => {
+                    let words: Vec<String> = values.iter().map(ToString::to_string).collect();
+                    texts.insert(key, words.join(","))
+                }
                 toml::Value::Datetime(_) | toml::Value::Table(_) => {
                     self.wrong(format!("setting `{key}` is no text, number, list or truth"));
                     None
@@ -424,6 +443,25 @@ impl Reader {
                 current.feeds.extend(self.feeds(feeds));
                 Step::Apply(current.clone())
             }
+            WrittenStep::Trial { settings, lasts } => {
+                let mut plan = current.clone();
+                plan.settings.extend(self.settings(settings));
+                Step::Trial { plan, lasts }
+            }
+            WrittenStep::Confirm { over } => Step::Confirm { over },
+            WrittenStep::Eventually {
+                from,
+                to,
+                verdict,
+                within_s,
+            } => {
+                let written = WrittenExpectation { from, to, verdict };
+                let expectation = self.expectation(written, classes, machine)?;
+                Step::Eventually {
+                    cases: probes(&expectation, classes, machine),
+                    within: Duration::from_secs(within_s),
+                }
+            }
             WrittenStep::Probe(written) => {
                 let expectation = self.expectation(written, classes, machine)?;
                 Step::Probe(probes(&expectation, classes, machine))
@@ -491,7 +529,7 @@ mod tests {
         why = "an example"
         policy = "strict-origin"
         [settings]
-        ports = [443]
+        ports = [443, 8443]
         [machine]
         eth0 = ["203.0.113.10/24", "2001:db8:10::10/64"]
         serves = ["tcp/22", "tcp/443"]
@@ -527,7 +565,7 @@ mod tests {
         let scenario = parse("example", GOOD).unwrap();
         // Two strangers and 21 ranges, two prefixes of which lie next to each other, at three targets.
         assert_eq!(scenario.cases.len(), 23 * 3);
-        assert_eq!(scenario.plan.settings["ports"], "[443]");
+        assert_eq!(scenario.plan.settings["ports"], "443,8443");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod sources;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use portreeve_model::address::{Family, Prefix};
 use portreeve_vm_agent::{Port, Protocol};
@@ -76,8 +77,27 @@ pub struct Class {
 pub enum Step {
     /// Another rule set is applied.
     Apply(Plan),
+    /// Another rule set is put on trial, and nobody waits for its end.
+    Trial {
+        /// Which.
+        plan: Plan,
+        /// How long it lasts, as `--confirm-within` takes it.
+        lasts: String,
+    },
+    /// The trial is confirmed over a connection that a step before has opened.
+    Confirm {
+        /// Which connection.
+        over: String,
+    },
     /// Attempts are made.
     Probe(Vec<Case>),
+    /// Attempts are made until all of them end as they must.
+    Eventually {
+        /// The attempts.
+        cases: Vec<Case>,
+        /// How long that may take.
+        within: Duration,
+    },
     /// Somebody says something over a connection that is opened now, or was by a step before.
     Talk {
         /// Which connection.

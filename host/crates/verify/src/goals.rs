@@ -9,7 +9,8 @@ use portreeve_model::tables::Tables;
 
 use crate::prover::{PacketsId, Prover, RulesId};
 use crate::space::{
-    Certainty, EVERYTHING, Fates, Level, NOTHING, Outcome, Outcomes, OverBudget, Region, Within,
+    Certainty, EVERYTHING, Fates, Level, NOTHING, Outcome, Outcomes, OverBudget, Region, Space,
+    Within,
 };
 use crate::transfer::Way;
 use crate::witness;
@@ -215,34 +216,34 @@ impl Prover<'_> {
         let valuation = witness::ordinary(&self.space, region)?;
         Some(witness::packet(&valuation, way))
     }
+}
 
-    /// The packets that there can be: they have the interfaces that their hook knows, and interface
-    /// 1 is the loopback interface in every namespace (`LOOPBACK_IFINDEX` in `net/flow.h`).
-    pub(crate) fn possible_packets(&mut self, way: Way) -> Within<Region> {
-        let mut all = EVERYTHING;
-        for level in self.space.levels().to_vec() {
-            let of_interface = |field: Field| field.is_of_iif() || field.is_of_oif();
-            let known = |field: Field| of_interface(field) && field.is_known_at(way.hook());
-            if level.field().is_some_and(known) {
-                let having = self.space.having(level)?;
-                all = self.space.store.and(all, having)?;
-            }
+/// The packets that there can be: they have the interfaces that their hook knows, and interface
+/// 1 is the loopback interface in every namespace (`LOOPBACK_IFINDEX` in `net/flow.h`).
+pub(crate) fn possible_packets(space: &mut Space, way: Way) -> Within<Region> {
+    let mut all = EVERYTHING;
+    for level in space.levels().to_vec() {
+        let of_interface = |field: Field| field.is_of_iif() || field.is_of_oif();
+        let known = |field: Field| of_interface(field) && field.is_known_at(way.hook());
+        if level.field().is_some_and(known) {
+            let having = space.having(level)?;
+            all = space.store.and(all, having)?;
         }
-        for (index, name) in [(Field::Iif, Field::Iifname), (Field::Oif, Field::Oifname)] {
-            let asked = [index, name].map(|it| self.space.position(Level::Field(it)).is_some());
-            if asked != [true, true] || !name.is_known_at(way.hook()) {
-                continue;
-            }
-            let lo = interface::number("lo").expect("it is short");
-            let first = self.space.at_value(Level::Field(index), 1)?;
-            let named = self.space.at_value(Level::Field(name), lo)?;
-            let store = &mut self.space.store;
-            let (one, other) = (store.without(first, named)?, store.without(named, first)?);
-            let impossible = store.or(one, other)?;
-            all = store.without(all, impossible)?;
-        }
-        Ok(all)
     }
+    for (index, name) in [(Field::Iif, Field::Iifname), (Field::Oif, Field::Oifname)] {
+        let asked = [index, name].map(|it| space.position(Level::Field(it)).is_some());
+        if asked != [true, true] || !name.is_known_at(way.hook()) {
+            continue;
+        }
+        let lo = interface::number("lo").expect("it is short");
+        let first = space.at_value(Level::Field(index), 1)?;
+        let named = space.at_value(Level::Field(name), lo)?;
+        let store = &mut space.store;
+        let (one, other) = (store.without(first, named)?, store.without(named, first)?);
+        let impossible = store.or(one, other)?;
+        all = store.without(all, impossible)?;
+    }
+    Ok(all)
 }
 
 /// Whether packets are accepted, or dropped, as is wanted. On a way, a packet that is led elsewhere

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use portreeve_model::packet::Packet;
 use portreeve_model::tables::{Match, Tables};
 
+use crate::goals::possible_packets;
 use crate::program::{ChainId, Condition, Program, read, read_condition};
 use crate::space::{Budget, Fates, Outcomes, Region, Space, Survey, Within};
 use crate::transfer::{Altered, Way, may_meet, region_of, transfer};
@@ -62,6 +63,8 @@ impl<'a> Inquiry<'a> {
             rules: self.rules,
             packets: self.packets,
             ways: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            possible: BTreeMap::new(),
         }
     }
 }
@@ -72,7 +75,10 @@ pub struct Prover<'a> {
     pub(crate) space: Space,
     rules: Vec<(&'a Tables, Program<'a>)>,
     packets: Vec<Vec<Vec<Condition>>>,
+    // What was asked before.
     ways: BTreeMap<(RulesId, Way), Fates>,
+    regions: BTreeMap<(PacketsId, Way), Region>,
+    possible: BTreeMap<Way, Region>,
 }
 
 impl<'a> Prover<'a> {
@@ -108,7 +114,22 @@ impl<'a> Prover<'a> {
 
     /// The packets that a question is about.
     pub(crate) fn region(&mut self, of: PacketsId, way: Way) -> Within<Region> {
-        region_of(&mut self.space, &self.packets[of.0], way)
+        if let Some(known) = self.regions.get(&(of, way)) {
+            return Ok(*known);
+        }
+        let region = region_of(&mut self.space, &self.packets[of.0], way)?;
+        self.regions.insert((of, way), region);
+        Ok(region)
+    }
+
+    /// The packets that there can be on a way.
+    pub(crate) fn possible_packets(&mut self, way: Way) -> Within<Region> {
+        if let Some(known) = self.possible.get(&way) {
+            return Ok(*known);
+        }
+        let possible = possible_packets(&mut self.space, way)?;
+        self.possible.insert(way, possible);
+        Ok(possible)
     }
 
     /// The packets for which everything may hold that a rule asks, wherever it stands.

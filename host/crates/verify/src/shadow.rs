@@ -108,13 +108,11 @@ impl Prover<'_> {
             if met && !decides_alone(rule) {
                 return Ok(None);
             }
-            let altered = |does| Altered { chain, index, does };
-            let drops = self.fates_altered(rules, way, altered(Does::Drop))?;
-            let accepts = self.fates_altered(rules, way, altered(Does::Accept))?;
-            if met || drops != accepts {
+            if met || self.decides(rules, (chain, index), way)? {
                 is_met = true;
                 let fates = self.fates(rules, way)?;
-                let without = self.fates_altered(rules, way, altered(Does::Nothing))?;
+                let altered = altered(chain, index, Does::Nothing);
+                let without = self.fates_altered(rules, way, altered)?;
                 if !decides_alone(rule) || fates != without {
                     return Ok(None);
                 }
@@ -126,6 +124,18 @@ impl Prover<'_> {
             Some(packet) if is_met => Why::MakesNoDifference(packet),
             Some(packet) => Why::NeverMet(packet),
         }))
+    }
+
+    /// Whether packets come to a rule: what becomes of some depends on what it does.
+    fn decides(
+        &mut self,
+        rules: RulesId,
+        (chain, index): (ChainId, usize),
+        way: Way,
+    ) -> Within<bool> {
+        let drops = self.fates_altered(rules, way, altered(chain, index, Does::Drop))?;
+        let accepts = self.fates_altered(rules, way, altered(chain, index, Does::Accept))?;
+        Ok(drops != accepts)
     }
 
     /// The most ordinary packet that a rule asks for at a hook, wherever it stands.
@@ -143,6 +153,10 @@ impl Prover<'_> {
         }
         Ok(self.witness(region, way))
     }
+}
+
+const fn altered(chain: ChainId, index: usize, does: Does) -> Altered {
+    Altered { chain, index, does }
 }
 
 /// Whether a rule does nothing but decide: what it logs, counts in sets or changes is something,

@@ -275,6 +275,10 @@ impl Reader {
         if let Some((_, reject)) = said {
             return Ok(*reject);
         }
+        // nft 0.9.8 says nothing of the kind that a rule of an inet table has when none is said.
+        if body.is_null() {
+            return Ok(Reject::PortUnreachable);
+        }
         // `nft -n` lists the codes by number (`enum nft_reject_inet_code` in nf_tables.h).
         let numbered = || {
             let [kind, code] = all_of(body, ["type", "expr"]).ok()?;

@@ -20,13 +20,15 @@ use super::numbers::{
 use super::objects::{BaseChain, Chain, Meaning, Rule, Set};
 use crate::TABLE;
 
-/// Something that stands in our table.
+/// Something that stands in our table, or beside it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Item {
     /// The number that changes whenever something in nf_tables does.
     Generation(u32),
     /// The table itself.
     Table,
+    /// A table of others.
+    OtherTable,
     /// A chain of it.
     Chain(Chain),
     /// A rule of it.
@@ -48,7 +50,7 @@ pub struct Element {
 }
 
 impl Item {
-    /// Reads a message about something of our table; none when it is about anything else.
+    /// Reads a message about a table or something of ours; none when it is about anything else.
     pub(super) fn read(
         message: u16,
         family: u8,
@@ -66,7 +68,7 @@ impl Item {
             _ => return Ok(None),
         };
         if family != NFPROTO_INET || attributes.get(table)?.text() != TABLE {
-            return Ok(None);
+            return Ok((message == NFT_MSG_NEWTABLE).then_some(Self::OtherTable));
         }
         Ok(match message {
             NFT_MSG_NEWTABLE => Some(Self::Table),

@@ -26,7 +26,7 @@ impl Objects {
             Item::Chain(chain) => self.chains.push(chain),
             Item::Rule(rule) => self.rules.push(rule),
             Item::Set(set) => self.sets.push(set),
-            Item::Generation(_) | Item::Elements(_) => {}
+            Item::Generation(_) | Item::Elements(_) | Item::OtherTable => {}
         }
     }
 }

@@ -11,11 +11,13 @@ use super::numbers::{
 };
 use crate::TABLE;
 
-/// A question about our table. Its answer ends with [`Says::Done`](super::Says::Done).
+/// A question about our table, or what stands beside it. Its answer ends with [`Says::Done`](super::Says::Done).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Request<'a> {
     /// The number that changes whenever something in nf_tables does.
     Generation,
+    /// Which tables there are, of every family.
+    Tables,
     /// Whether the table is there.
     Table,
     /// Its chains.
@@ -46,6 +48,7 @@ impl Request<'_> {
         // A list says itself where it ends; what is no list is asked to.
         let (message, flags) = match self {
             Self::Generation => (NFT_MSG_GETGEN, NLM_F_ACK),
+            Self::Tables => (NFT_MSG_GETTABLE, NLM_F_DUMP),
             Self::Table => (NFT_MSG_GETTABLE, NLM_F_ACK),
             Self::Chains => (NFT_MSG_GETCHAIN, NLM_F_DUMP),
             Self::Rules => (NFT_MSG_GETRULE, NLM_F_DUMP),
@@ -58,7 +61,7 @@ impl Request<'_> {
             flags,
             sequence,
             family: match self {
-                Self::Generation => NFPROTO_UNSPEC,
+                Self::Generation | Self::Tables => NFPROTO_UNSPEC,
                 _ => NFPROTO_INET,
             },
             resource: 0,
@@ -71,7 +74,7 @@ impl Request<'_> {
     fn attributes(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         match self {
-            Self::Generation => {}
+            Self::Generation | Self::Tables => {}
             Self::Table => {
                 writer.text(NFTA_TABLE_NAME, TABLE);
             }

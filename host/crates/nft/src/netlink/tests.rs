@@ -356,3 +356,22 @@ fn errors_are_numbers_above_zero() {
     check(3, -4, Says::Failed(4));
     check(9, 0, Says::Nothing);
 }
+
+/// Losing this, the guard would take a machine with rules of others for one that has none.
+#[cfg(target_endian = "little")]
+#[test]
+fn a_table_of_others_is_told_from_ours_by_family_and_name() {
+    let check = |family: u8, name: &str, expected| {
+        let mut attribute = vec![(name.len() + 5) as u8, 0, 1, 0];
+        attribute.extend(name.bytes().chain([0]));
+        attribute.resize(attribute.len().next_multiple_of(4), 0);
+        let mut bytes = vec![20 + attribute.len() as u8, 0, 0, 0, 0, 10, 2, 0];
+        bytes.extend([0; 8].into_iter().chain([family, 0, 0, 0]).chain(attribute));
+        let answer = answers(&bytes).next().expect("there is one").unwrap();
+        assert_eq!(answer.says, Says::Item(expected));
+    };
+    check(1, crate::TABLE, Item::Table);
+    check(2, crate::TABLE, Item::OtherTable);
+    check(1, "filter", Item::OtherTable);
+    check(7, "x", Item::OtherTable);
+}

@@ -121,7 +121,7 @@ impl Assembly {
         }
         let table = self.find(&attributes, "table")?;
         let read = match kind {
-            "set" | "map" | "meter" => table.set(body),
+            "set" | "map" | "meter" => table.set(&attributes),
             "chain" => table.chain(&attributes),
             "rule" => table.rule(&attributes, body),
             "element" => table.elements(&attributes),
@@ -202,8 +202,8 @@ impl ListedTable {
         }
     }
 
-    fn set(&mut self, body: &RawValue) -> Option<()> {
-        let set = ListedSet::read(Entries::of(body)?, self.family)?;
+    fn set(&mut self, attributes: &Attributes<'_>) -> Option<()> {
+        let set = ListedSet::read(attributes.entries(), self.family)?;
         // Adding what is there changes nothing.
         if !self.set_places.contains_key(&set.name) {
             self.set_places.insert(set.name.clone(), self.sets.len());

@@ -15,6 +15,11 @@ impl<'a> Attributes<'a> {
         Entries::of(body).map(Self)
     }
 
+    /// All of them, in their order.
+    pub(super) const fn entries(&self) -> &Entries<'a> {
+        &self.0
+    }
+
     pub(super) fn raw(&self, key: &str) -> Option<&'a RawValue> {
         let Entries(entries) = &self.0;
         entries

@@ -55,9 +55,9 @@ pub(super) struct Item<'a> {
 
 /// The items of a document, and the texts of what is none.
 pub(super) fn items(json: &str) -> serde_json::Result<(Vec<Item<'_>>, Vec<String>)> {
-    let document: &RawValue = serde_json::from_str(json)?;
     let (mut items, mut strange) = (Vec::new(), Vec::new());
-    let Some(Entries(entries)) = Entries::of(document) else {
+    let Ok(Entries(entries)) = serde_json::from_str(json) else {
+        let document: &RawValue = serde_json::from_str(json)?;
         return Ok((items, vec![document.get().to_owned()]));
     };
     for (key, body) in entries {

@@ -50,7 +50,7 @@ const KNOWN: [&str; 17] = [
 
 impl ListedSet {
     /// The set that an object's entries say, in a table of `family`.
-    pub(super) fn read(Entries(entries): Entries<'_>, family: TableFamily) -> Option<Self> {
+    pub(super) fn read(Entries(entries): &Entries<'_>, family: TableFamily) -> Option<Self> {
         let attributes: BTreeMap<&str, &RawValue> = entries
             .iter()
             .map(|(key, text)| (key.as_str(), *text))
