@@ -3,7 +3,8 @@
 //!
 //! A machine boots once for each pair. What cannot be run is skipped with its reason, and counted.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -115,10 +116,27 @@ impl Workshop {
                 "{program} is missing: apt-get install --no-install-recommends {package}"
             ));
         }
+        if let Some(missing) = self.missing_program(pair.architecture) {
+            let missing = missing.display();
+            return Ready::Skipped(format!(
+                "{missing} was not built; `cargo xtask vm` builds it for amd64"
+            ));
+        }
         match self.template(pair) {
             Ok(template) => Ready::Template(Box::new(template)),
             Err(error) => Ready::Broken(format!("{error:#}")),
         }
+    }
+
+    /// What runs in a machine: its first process, and the firewall under test.
+    fn emulated(&self, architecture: Architecture) -> [PathBuf; 2] {
+        let programs = self.programs.join(target(architecture)).join("vm");
+        ["portreeve-vm-agent", "portreeve"].map(|name| programs.join(name))
+    }
+
+    fn missing_program(&self, architecture: Architecture) -> Option<PathBuf> {
+        let mut programs = self.emulated(architecture).into_iter();
+        programs.find(|path| !path.is_file())
     }
 
     /// The image of a pair.
@@ -126,20 +144,10 @@ impl Workshop {
     /// # Errors
     /// When packages or programs are missing; the error says what to run.
     pub fn image(&self, pair: &Pair) -> Result<Image> {
-        let programs = self.programs.join(target(pair.architecture)).join("vm");
-        let program = |name: &str| -> Result<PathBuf> {
-            let path = programs.join(name);
-            if path.is_file() {
-                return Ok(path);
-            }
-            bail!(
-                "{} was not built; `cargo xtask vm` builds it",
-                path.display()
-            )
-        };
+        let [agent, portreeve] = self.emulated(pair.architecture);
         let parts = Parts {
-            agent: &program("portreeve-vm-agent")?,
-            portreeve: Some(&program("portreeve")?),
+            agent: &agent,
+            portreeve: Some(&portreeve),
             files: Vec::new(),
         };
         let lock = Lock::read(&self.lock)?;
@@ -256,26 +264,27 @@ fn in_parallel<T: Send, R: Send>(
 /// # Errors
 /// When one of them cannot be used: with everything that is wrong with all of them.
 pub fn scenarios(folder: &Path, names: &[String]) -> Result<Vec<Scenario>> {
-    let mut paths: Vec<PathBuf> = Vec::new();
-    if names.is_empty() {
-        let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-        for entry in entries {
-            let path = entry?.path();
-            if path.extension().is_some_and(|it| it == "toml") {
-                paths.push(path);
-            }
+    let mut ours = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if let (Some(name), Some("toml")) =
+            (path.file_stem(), path.extension().and_then(OsStr::to_str))
+        {
+            ours.insert(name.to_string_lossy().into_owned(), path);
         }
-        paths.sort();
     }
-    for name in names {
-        let named = Path::new(name);
-        let inside = folder.join(format!("{name}.toml"));
-        paths.push(if inside.is_file() {
-            inside
-        } else {
-            named.to_owned()
-        });
-    }
+    let path = |name: &String| -> Result<PathBuf> {
+        let named = Some(PathBuf::from(name)).filter(|path| path.is_file());
+        named.or_else(|| ours.get(name).cloned()).with_context(|| {
+            let known: Vec<&str> = ours.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            format!("`{name}` is no file and no scenario of ours, which are {known}")
+        })
+    };
+    let paths: Vec<PathBuf> = match names {
+        [] => ours.values().cloned().collect(),
+        names => names.iter().map(path).collect::<Result<_>>()?,
+    };
     let (mut scenarios, mut unusable) = (Vec::new(), Vec::new());
     for path in paths {
         match crate::scenario::read(&path) {

@@ -66,6 +66,12 @@ impl Step {
         self
     }
 
+    /// Has it read what this program is given to read.
+    pub(crate) fn reading(mut self) -> Self {
+        self.0.stdin(Stdio::inherit());
+        self
+    }
+
     /// Runs it with its output on the screen.
     pub(crate) fn run(mut self) -> io::Result<Ended> {
         self.announce();

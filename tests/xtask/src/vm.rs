@@ -34,7 +34,7 @@ pub(crate) fn run(words: &[&str]) -> io::Result<Ended> {
             return Ok(Ended::Badly);
         }
     }
-    step::program(&vm).args(words).run()
+    step::program(&vm).args(words).reading().run()
 }
 
 /// Downloads the packages of the pairs that are meant, as far as they are not here.
