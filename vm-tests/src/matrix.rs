@@ -65,7 +65,7 @@ impl Finished {
     #[must_use]
     pub fn is_good(&self) -> bool {
         match &self.ending {
-            Ending::Found(found) => found.failures.is_empty() && found.differences.is_empty(),
+            Ending::Found(found) => found.is_good(),
             Ending::Broken(_) => false,
             Ending::Skipped(_) => true,
         }
@@ -139,11 +139,7 @@ impl Workshop {
         programs.find(|path| !path.is_file())
     }
 
-    /// The image of a pair.
-    ///
-    /// # Errors
-    /// When packages or programs are missing; the error says what to run.
-    pub fn image(&self, pair: &Pair) -> Result<Image> {
+    fn image(&self, pair: &Pair) -> Result<Image> {
         let [agent, portreeve] = self.emulated(pair.architecture);
         let parts = Parts {
             agent: &agent,
@@ -158,7 +154,7 @@ impl Workshop {
     /// What a machine of a pair is made of.
     ///
     /// # Errors
-    /// As for [`image`](Self::image), or when there is no emulator.
+    /// When packages, programs or the emulator are missing.
     pub fn hardware(&self, pair: &Pair) -> Result<(Hardware, String)> {
         let image = self.image(pair)?;
         let emulator = emulator::find(pair.architecture).context("there is no emulator")?;
@@ -187,25 +183,18 @@ impl Workshop {
             Err(error) => return Ending::Broken(error),
         };
         let found = run(scenario, &mut subject);
-        let bad = match &found {
-            Ok(found) => !found.failures.is_empty() || !found.differences.is_empty(),
-            Err(_) => true,
-        };
-        let kept = if bad {
-            self.keep(&mut subject, pair, scenario)
-        } else {
-            Ok(())
-        };
-        match (found, kept) {
-            (Ok(found), Ok(())) => Ending::Found(found),
-            (Err(error), Ok(())) => Ending::Broken(subject.vm.with_console(error)),
-            (Ok(_), Err(error)) => Ending::Broken(error),
-            (Err(error), Err(also)) => Ending::Broken(error.context(format!("{also:#}"))),
+        if !found.as_ref().is_ok_and(Findings::is_good)
+            && let Err(error) = self.keep(&mut subject, pair, scenario)
+        {
+            return Ending::Broken(error.context("what went wrong cannot be kept"));
+        }
+        match found {
+            Ok(found) => Ending::Found(found),
+            Err(error) => Ending::Broken(subject.vm.with_console(error)),
         }
     }
 
-    /// Keeps what tells why: the console, the kernel's messages, the rules with their counters, and
-    /// every frame.
+    /// Keeps what tells why: the console, the rules with their counters, and every frame.
     fn keep(&self, subject: &mut Subject, pair: &Pair, scenario: &Scenario) -> Result<()> {
         let folder = self
             .kept

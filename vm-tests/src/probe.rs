@@ -154,7 +154,7 @@ impl<'a> Open<'a> {
                     segment.send_barrier()?;
                 }
                 Heard::Barrier => return Ok(()),
-                Heard::Advertisement(_) | Heard::Other => {}
+                Heard::Other => {}
             }
         }
         bail!("the VM does not answer ARP: nobody knows what was dropped")

@@ -52,6 +52,14 @@ pub enum Failure {
     Other(String),
 }
 
+impl Findings {
+    /// Whether everything was as it must be.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        self.failures.is_empty() && self.differences.is_empty()
+    }
+}
+
 impl Failure {
     /// How an attempt differs from what may come of it, if it does.
     fn of(case: &Case, observed: Verdict, allowed: BTreeSet<Verdict>) -> Option<Self> {
@@ -121,8 +129,8 @@ pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
 struct Session<'a> {
     subject: &'a mut Subject,
     findings: Findings,
-    /// Connections by name, with who opened each to where.
-    connections: HashMap<String, (Connection, [SocketAddr; 2])>,
+    /// Connections by name.
+    connections: HashMap<String, Connection>,
     /// The word that confirms what is on trial.
     token: Option<String>,
 }
@@ -192,19 +200,15 @@ impl Session<'_> {
     /// Confirms the trial as somebody who came in over a connection would.
     fn confirm(&mut self, over: &str) -> Result<()> {
         let token = self.token.take().context("nothing is on trial")?;
-        let (connection, [client, server]) = self
+        let connection = *self
             .connections
             .get(over)
-            .copied()
             .with_context(|| format!("there is no connection `{over}`"))?;
-        let port = self
-            .subject
-            .hosts()
-            .port(connection)
-            .context("the connection is over")?;
-        let words = format!("{} {port} {} {}", client.ip(), server.ip(), server.port());
+        let ends = self.subject.hosts().ends(connection);
+        let [client, server] = ends.context("the connection is over")?;
+        let words = [client, server].map(|end| format!("{} {}", end.ip(), end.port()));
         let run = Run {
-            environment: vec![("SSH_CONNECTION".to_owned(), words)],
+            environment: vec![("SSH_CONNECTION".to_owned(), words.join(" "))],
             ..Run::new("/usr/sbin/portreeve", &["confirm", &token])
         };
         self.subject.must_run(run).map(drop)
@@ -288,15 +292,14 @@ impl Session<'_> {
     /// Says a line, over a connection that stands or is opened now, and hears its answer.
     fn talk(&mut self, name: &str, from: IpAddr, to: SocketAddr) -> Result<()> {
         let connection = match self.connections.get(name) {
-            Some((connection, _)) => *connection,
+            Some(connection) => *connection,
             None => {
                 let connection = self.subject.hosts().connect(from, to)?;
                 let what = format!("a connection from {from} to {to}");
                 self.subject.until(&what, |hosts| {
                     hosts.is_established(connection).then_some(())
                 })?;
-                let ends = [SocketAddr::new(from, 0), to];
-                self.connections.insert(name.to_owned(), (connection, ends));
+                self.connections.insert(name.to_owned(), connection);
                 connection
             }
         };
@@ -335,7 +338,7 @@ impl Session<'_> {
 
     fn tunnel_over_tcp(&mut self, request: &Request, to: SocketAddr) -> Result<String> {
         let connection = self.subject.hosts().listen(to)?;
-        self.must_connect(request)?;
+        made(&self.subject.ask(request)?)?;
         let registered = |hosts: &mut Hosts| hosts.line(connection);
         self.subject.until("the tunnel's first word", registered)?;
         self.subject.hosts().send_line(connection, "a request")?;
@@ -361,11 +364,6 @@ impl Session<'_> {
         let what = "an answer out of the tunnel";
         let (line, _) = self.subject.until(what, |hosts| hosts.datagram(port))?;
         Ok(line)
-    }
-
-    fn must_connect(&mut self, request: &Request) -> Result<()> {
-        let answer = self.subject.ask(request)?;
-        made(&answer)
     }
 
     /// Has the machine open a connection to a host that listens.

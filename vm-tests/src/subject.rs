@@ -14,11 +14,11 @@ use crate::network::segment::Segment;
 use crate::probe::{Prober, Verdict};
 use crate::scenario::{Case, Machine};
 use crate::vm::command_line::MACS;
-use crate::vm::control::Pending;
+use crate::vm::control::{Pending, ended};
 use crate::vm::{CARDS, Vm};
 
 /// How long one part of a conversation may take.
-pub const TALKS_WITHIN: Duration = Duration::from_secs(20);
+const TALKS_WITHIN: Duration = Duration::from_secs(20);
 
 /// A machine, and the internet.
 #[derive(Debug)]
@@ -128,18 +128,8 @@ impl Subject {
     /// # Errors
     /// When it cannot be started, or does not end in time.
     pub fn run(&mut self, run: Run) -> Result<Ended> {
-        let what = format!("{} {}", run.program, run.arguments.join(" "));
-        match self.ask(&Request::Run(run))? {
-            Answer::Ended(ended) if !ended.timed_out => Ok(ended),
-            Answer::Ended(ended) => {
-                bail!(
-                    "`{what}` does not end; it said: {}{}",
-                    ended.stdout,
-                    ended.stderr
-                )
-            }
-            other => bail!("the agent ran `{what}` and answered {other:?}"),
-        }
+        let what = run.to_string();
+        ended(&what, self.ask(&Request::Run(run))?)
     }
 
     /// Runs a program that must end well, and returns what it prints.
@@ -147,7 +137,7 @@ impl Subject {
     /// # Errors
     /// When it does not, with what it said.
     pub fn must_run(&mut self, run: Run) -> Result<String> {
-        let what = format!("{} {}", run.program, run.arguments.join(" "));
+        let what = run.to_string();
         let ended = self.run(run)?;
         if ended.code == Some(0) {
             return Ok(ended.stdout);

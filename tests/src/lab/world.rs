@@ -8,7 +8,7 @@ use portreeve_model::evaluate::{Fate, HookVerdict, evaluate};
 use portreeve_model::field::PortProtocol;
 use portreeve_model::icmp;
 use portreeve_model::packet::{Addresses, CtState, Hook, Packet, Transport};
-use portreeve_model::ruleset::{Reject, Ruleset};
+use portreeve_model::ruleset::Ruleset;
 
 use crate::lab::client::{Answer, Client, Request};
 use crate::lab::server::Server;
@@ -139,7 +139,7 @@ impl World {
 fn expected(ruleset: &Ruleset, probe: &Probe) -> Vec<Outcome> {
     let tables = ruleset.tables(portreeve_nft::TABLE);
     let evaluation = evaluate(&tables, &packet(probe));
-    let outcome = |fate: &Fate<'_>| outcome(fate, probe.saddr.is_ipv6());
+    let outcome = |fate: &Fate<'_>| outcome(fate, Family::of(probe.saddr));
     evaluation.fates.iter().map(outcome).collect()
 }
 
@@ -174,19 +174,14 @@ fn packet(probe: &Probe) -> Packet {
 /// Stands for whatever port the kernel picks for an attempt.
 const SOURCE_PORT: u16 = 40_000;
 
-/// What the client sees of a fate. ICMP and ICMPv6 number their codes differently (RFC 792,
-/// RFC 4443).
-const fn outcome(fate: &Fate<'_>, ipv6: bool) -> Outcome {
+/// What the client sees of a fate.
+const fn outcome(fate: &Fate<'_>, family: Family) -> Outcome {
     match (fate.verdict, fate.reject) {
         (HookVerdict::Accept, _) => Outcome::Open,
         (HookVerdict::Drop, None) => Outcome::Dropped,
-        (HookVerdict::Drop, Some(reject)) => match reject {
-            Reject::TcpReset => Outcome::Reset,
-            Reject::PortUnreachable => Outcome::Rejected(if ipv6 { 4 } else { 3 }),
-            Reject::AdminProhibited => Outcome::Rejected(if ipv6 { 1 } else { 13 }),
-            Reject::HostUnreachable => Outcome::Rejected(if ipv6 { 3 } else { 1 }),
-            Reject::NoRoute => Outcome::Rejected(0),
-            Reject::Icmp(code) | Reject::Icmpv6(code) => Outcome::Rejected(code),
+        (HookVerdict::Drop, Some(reject)) => match reject.code(family) {
+            Some(code) => Outcome::Rejected(code),
+            None => Outcome::Reset,
         },
     }
 }

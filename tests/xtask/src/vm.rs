@@ -39,15 +39,9 @@ pub(crate) fn run(words: &[&str]) -> io::Result<Ended> {
 
 /// Downloads the packages of the pairs that are meant, as far as they are not here.
 fn fetch(words: &[&str]) -> io::Result<Ended> {
-    let kernels = words
-        .iter()
-        .enumerate()
-        .filter(|(_, word)| **word == "--kernel");
     let mut fetch = step::program(&step::built(PROFILE, "vm")?).arg("fetch");
-    for (at, _) in kernels {
-        fetch = fetch
-            .arg("--kernel")
-            .args(words.get(at + 1..at + 2).unwrap_or_default());
+    for option in words.windows(2).filter(|pair| pair[0] == "--kernel") {
+        fetch = fetch.args(option);
     }
     fetch.run()
 }

@@ -4,6 +4,7 @@
 //! [`Hello`]; what is no request is answered with [`Answer::Failed`]. None of it passes the network
 //! card, so no firewall is met.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -208,6 +209,15 @@ impl Run {
     #[must_use]
     pub const fn within(&self) -> Duration {
         Duration::from_millis(self.within_ms)
+    }
+}
+
+/// As it would be typed.
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)?;
+        let mut arguments = self.arguments.iter();
+        arguments.try_for_each(|argument| write!(f, " {argument}"))
     }
 }
 

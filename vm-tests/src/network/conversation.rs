@@ -129,16 +129,12 @@ impl Hosts {
         self.tcp(connection).may_send()
     }
 
-    /// Whether a connection is over: reset, or never made.
+    /// Who opened a connection, and to where, while it stands.
     #[must_use]
-    pub fn is_over(&self, connection: Connection) -> bool {
-        !self.tcp(connection).is_open()
-    }
-
-    /// The port that a connection has at its host, while it stands.
-    #[must_use]
-    pub fn port(&self, connection: Connection) -> Option<u16> {
-        Some(self.tcp(connection).local_endpoint()?.port)
+    pub fn ends(&self, connection: Connection) -> Option<[SocketAddr; 2]> {
+        let socket = self.tcp(connection);
+        let ends = [socket.local_endpoint()?, socket.remote_endpoint()?];
+        Some(ends.map(|end| SocketAddr::new(end.addr.into(), end.port)))
     }
 
     /// Sends a line.

@@ -37,8 +37,6 @@ pub enum Heard {
     Packet(Vec<u8>),
     /// The answer to a barrier.
     Barrier,
-    /// The machine says where its address is.
-    Advertisement(Ipv6Addr),
     /// What needs no attention, or has had it.
     Other,
 }
@@ -98,18 +96,6 @@ impl Segment {
             EthernetProtocol::Arp,
             &arp(&request),
         )
-    }
-
-    /// Asks the machine by neighbour discovery where one of its addresses is.
-    ///
-    /// # Errors
-    /// When the card takes no frame.
-    pub fn solicit(&mut self, from: Ipv6Addr, target: Ipv6Addr) -> Result<()> {
-        let solicitation = NdiscRepr::NeighborSolicit {
-            target_addr: target,
-            lladdr: Some(EVERYBODY.into()),
-        };
-        self.send(&discovery(from, target, solicitation))
     }
 
     /// What the machine sends next, when it does in time.
@@ -180,7 +166,6 @@ impl Segment {
                 }
                 Ok(Heard::Other)
             }
-            Discovered::Advertisement(target) => Ok(Heard::Advertisement(target)),
             Discovered::Solicitation(_) | Discovered::Other => Ok(Heard::Other),
         }
     }
@@ -211,7 +196,6 @@ impl Segment {
 /// What neighbour discovery says, as far as it matters here.
 enum Discovered {
     Solicitation(Ipv6Addr),
-    Advertisement(Ipv6Addr),
     Other,
 }
 
@@ -238,9 +222,6 @@ fn discovered(packet: &[u8]) -> Option<(Ipv6Addr, Discovered)> {
         match NdiscRepr::parse(&message) {
             Ok(NdiscRepr::NeighborSolicit { target_addr, .. }) => {
                 Discovered::Solicitation(target_addr)
-            }
-            Ok(NdiscRepr::NeighborAdvert { target_addr, .. }) => {
-                Discovered::Advertisement(target_addr)
             }
             _ => Discovered::Other,
         },

@@ -110,34 +110,20 @@ impl Control {
     /// # Errors
     /// When it cannot be started, or takes longer than it may.
     pub fn run(&mut self, run: Run) -> Result<Ended> {
-        let what = format!("{} {}", run.program, run.arguments.join(" "));
-        match self.ask(&Request::Run(run))? {
-            Answer::Ended(ended) if ended.timed_out => {
-                let Ended { stdout, stderr, .. } = ended;
-                bail!("`{what}` does not end; it said: {stdout}{stderr}")
-            }
-            Answer::Ended(ended) => Ok(ended),
-            other => bail!("the agent ran `{what}` and answered {other:?}"),
-        }
+        let what = run.to_string();
+        ended(&what, self.ask(&Request::Run(run))?)
     }
+}
 
-    /// Runs a program that must end well, and returns what it printed.
-    ///
-    /// # Errors
-    /// When it does not, with what it said.
-    pub fn must_run(&mut self, run: Run) -> Result<String> {
-        let what = format!("{} {}", run.program, run.arguments.join(" "));
-        let ended = self.run(run)?;
-        if ended.code == Some(0) {
-            return Ok(ended.stdout);
+/// How a program has ended that the agent was asked to run: what its answer says.
+pub(crate) fn ended(what: &str, answer: Answer) -> Result<Ended> {
+    match answer {
+        Answer::Ended(ended) if ended.timed_out => {
+            let Ended { stdout, stderr, .. } = ended;
+            bail!("`{what}` does not end; it said: {stdout}{stderr}")
         }
-        let Ended {
-            code,
-            stdout,
-            stderr,
-            ..
-        } = ended;
-        bail!("`{what}` in the VM ends with {code:?}: {stdout}{stderr}")
+        Answer::Ended(ended) => Ok(ended),
+        other => bail!("the agent ran `{what}` and answered {other:?}"),
     }
 }
 
