@@ -88,7 +88,8 @@ impl<'a> Entry<'a> {
 
     /// The packages that it cannot be without; of alternatives, the preferred one.
     fn depends(&self) -> impl Iterator<Item = &'a str> {
-        let depended = self.get("Depends").split(',');
+        let fields = ["Pre-Depends", "Depends"].into_iter();
+        let depended = fields.flat_map(|field| self.get(field).split(','));
         depended
             .filter_map(|one| one.trim().split([' ', ':', '|']).next())
             .filter(|name| !name.is_empty())
@@ -104,6 +105,7 @@ mod tests {
         let entry = Entry::read(
             "Package: nftables\nVersion: 1.0.6-2\nArchitecture: amd64\nInstalled-Size: 180\n\
              Depends: libnftables1 (= 1.0.6-2), perl:any, libedit2|libedit3\n\
+             Pre-Depends: libc6 (>= 2.36)\n\
              Description: packets\n Depends: nothing\nSHA256: 0f\n",
         );
         let expected = Package {
@@ -115,7 +117,7 @@ mod tests {
         assert_eq!(entry.package(), expected);
         assert!(entry.holds_something());
         let depends: Vec<&str> = entry.depends().collect();
-        assert_eq!(depends, ["libnftables1", "perl", "libedit2"]);
+        assert_eq!(depends, ["libc6", "libnftables1", "perl", "libedit2"]);
         let leading = Entry::read("Package: linux\nInstalled-Size: 13\n");
         assert_eq!(leading.depends().count(), 0);
         assert!(!leading.holds_something());

@@ -104,7 +104,11 @@ pub(super) fn tree(
         tree.file(names, 0o644, of_package(packages, &[names])?);
     }
 
-    let mut programs = vec![("usr/sbin/nft", of_package(packages, &["usr/sbin/nft"])?)];
+    let mut programs = Vec::new();
+    for path in ["usr/sbin/nft", "sbin/mke2fs", "sbin/e2fsck"] {
+        let moved = format!("usr/{path}");
+        programs.push((path, of_package(packages, &[path, &moved])?));
+    }
     programs.push(("init", of_machine(parts.agent)?));
     if let Some(portreeve) = parts.portreeve {
         programs.push(("usr/sbin/portreeve", of_machine(portreeve)?));
