@@ -4,7 +4,9 @@
 //! channel, so that nothing here needs root, a bridge or a device of the machine that it runs on.
 
 pub mod compare;
+pub mod disk;
 pub mod fetch;
+pub mod file_system;
 pub mod image;
 pub mod kernels;
 pub mod matrix;

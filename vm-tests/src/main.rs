@@ -12,12 +12,14 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use portreeve_vm_agent::Run;
+use portreeve_vm_tests::disk::Disk;
 use portreeve_vm_tests::fetch;
 use portreeve_vm_tests::kernels::{Kernels, Pair};
 use portreeve_vm_tests::matrix::{Workshop, scenarios};
 use portreeve_vm_tests::report::{self, Sum};
 use portreeve_vm_tests::vm::Vm;
 use portreeve_vm_tests::vm::command_line::Memory;
+use portreeve_vm_tests::vm::template::DISK_BYTES;
 
 const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell | pairs]
 
@@ -209,7 +211,7 @@ fn shell(arguments: &Arguments) -> Result<bool> {
     let pairs = wanted(arguments, &kernels)?;
     let pair = pairs.last().context("no pair is meant")?;
     let (hardware, _) = workshop(arguments).hardware(pair)?;
-    let (mut vm, hello) = Vm::boot(&hardware, &Memory::Own)?;
+    let (mut vm, hello) = Vm::boot(&hardware, &Memory::Own, &Disk::blank(DISK_BYTES))?;
     eprintln!(
         "{}: Linux {}; one line at a time is run by its shell",
         pair.name, hello.kernel

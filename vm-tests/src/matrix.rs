@@ -12,16 +12,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
 
-use crate::fetch::Lock;
+use crate::disk::Disk;
+use crate::fetch::{Lock, hexadecimal};
 use crate::image::{Image, Parts, build};
 use crate::kernels::{Architecture, Pair};
 use crate::run::{Findings, run};
 use crate::scenario::Scenario;
 use crate::subject::Subject;
-use crate::vm::command_line::Hardware;
+use crate::vm::command_line::{Hardware, Memory, Wires, arguments};
 use crate::vm::emulator;
-use crate::vm::template::Template;
+use crate::vm::template::{DISK_BYTES, Template};
 
 /// What machines are made from.
 #[derive(Clone, Debug)]
@@ -170,13 +172,20 @@ impl Workshop {
 
     fn template(&self, pair: &Pair) -> Result<Template> {
         let (hardware, digest) = self.hardware(pair)?;
-        let folder = self.store.join("templates").join(&digest[..24]);
+        // What was kept of a machine fits no machine that is built otherwise.
+        let words = arguments(&hardware, &Memory::Own, &Wires::default());
+        let mut digest = Sha256::new_with_prefix(digest);
+        words
+            .iter()
+            .for_each(|it| digest.update(it.as_encoded_bytes()));
+        let name = &hexadecimal(digest)[..24];
+        let folder = self.store.join("templates").join(name);
         Template::made_once(&hardware, &folder).with_context(|| format!("a VM of {}", pair.name))
     }
 
     fn try_out(&self, template: &Template, pair: &Pair, scenario: &Scenario) -> Ending {
         let mut subject = match template
-            .clone_vm()
+            .clone_vm(&Disk::blank(DISK_BYTES))
             .and_then(|vm| Subject::new(vm, &scenario.machine))
         {
             Ok(subject) => subject,

@@ -13,6 +13,7 @@ use portreeve_model::tables::Tables;
 use portreeve_vm_agent::{Answer, Protocol, Request, Run};
 
 use crate::compare::{Difference, predicted};
+use crate::file_system;
 use crate::network::conversation::{Connection, Hosts};
 use crate::probe::Verdict;
 use crate::scenario::{Case, Plan, Scenario, Step};
@@ -110,6 +111,10 @@ pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
         connections: HashMap::new(),
         token: None,
     };
+    if scenario.machine.disk {
+        file_system::make(session.subject)?;
+        file_system::mount(session.subject)?;
+    }
     session
         .baseline(&scenario.cases)
         .context("before any rule is there")?;

@@ -44,6 +44,8 @@ struct WrittenMachine {
     eth1: Vec<String>,
     serves: Vec<String>,
     others: Option<String>,
+    #[serde(default)]
+    disk: bool,
 }
 
 #[derive(Deserialize)]
@@ -284,6 +286,7 @@ impl Reader {
             cards,
             serves,
             others: written.others,
+            disk: written.disk,
         }
     }
 

@@ -59,6 +59,8 @@ pub struct Machine {
     pub serves: Vec<Port>,
     /// Tables of others, in nft's words.
     pub others: Option<String>,
+    /// Whether portreeve's directories lie on its disk, and so outlive it.
+    pub disk: bool,
 }
 
 /// A class of sources: addresses that must fare alike, behind one card.

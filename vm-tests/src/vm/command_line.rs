@@ -45,7 +45,7 @@ pub enum Memory {
 }
 
 /// The descriptors that QEMU inherits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Wires {
     /// The control channel.
     pub control: i32,
@@ -53,6 +53,8 @@ pub struct Wires {
     pub qmp: i32,
     /// The network cards.
     pub cards: [i32; CARDS],
+    /// The disk.
+    pub disk: i32,
 }
 
 /// Everything after the name of the program.
@@ -92,6 +94,7 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
         control,
         qmp,
         cards,
+        disk,
     } = wires;
     words.say(&format!("-chardev socket,id=qmp,fd={qmp}"));
     words.say("-mon chardev=qmp,mode=control");
@@ -108,6 +111,10 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
             "-device virtio-net-pci,netdev=wire{at},mac={mac},romfile="
         ));
     }
+    words.say(&format!(
+        "-blockdev driver=nbd,node-name=disk,server.type=fd,server.str={disk}"
+    ));
+    words.say("-device virtio-blk-pci,drive=disk,write-cache=on");
     words.0
 }
 
@@ -150,6 +157,7 @@ mod tests {
             control: 6,
             qmp: 7,
             cards: [8, 9],
+            disk: 10,
         };
         let text = |memory: &Memory| {
             let arguments = arguments(&hardware, memory, &wires);

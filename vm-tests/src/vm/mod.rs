@@ -25,6 +25,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use portreeve_vm_agent::Hello;
 
+use crate::disk::Disk;
 use crate::network::card::Card;
 use command_line::{Hardware, Memory, Wires};
 use control::Control;
@@ -47,15 +48,17 @@ pub struct Vm {
     pub control: Control,
     /// QEMU itself.
     pub qmp: Qmp,
+    /// Its disk.
+    pub disk: Disk,
 }
 
 impl Vm {
-    /// Starts a machine, and waits until its agent speaks.
+    /// Starts a machine with a disk, and waits until its agent speaks.
     ///
     /// # Errors
     /// When it does not, with the end of what its console says.
-    pub fn boot(hardware: &Hardware, memory: &Memory) -> Result<(Self, Hello)> {
-        let mut vm = Self::start(hardware, memory)?;
+    pub fn boot(hardware: &Hardware, memory: &Memory, disk: &Disk) -> Result<(Self, Hello)> {
+        let mut vm = Self::start(hardware, memory, disk)?;
         match vm.control.hello(BOOTS_WITHIN) {
             Ok(hello) => Ok((vm, hello)),
             Err(error) => Err(vm.with_console(error.context("the VM does not boot"))),
@@ -66,14 +69,16 @@ impl Vm {
     ///
     /// # Errors
     /// When it cannot be started.
-    fn start(hardware: &Hardware, memory: &Memory) -> Result<Self> {
+    fn start(hardware: &Hardware, memory: &Memory, disk: &Disk) -> Result<Self> {
         let [control, qmp, first, second] = [pair()?, pair()?, pair()?, pair()?];
+        let blocks = pair()?;
         let wires = Wires {
             control: control.1.as_raw_fd(),
             qmp: qmp.1.as_raw_fd(),
             cards: [first.1.as_raw_fd(), second.1.as_raw_fd()],
+            disk: blocks.1.as_raw_fd(),
         };
-        let given = [control.1, qmp.1, first.1, second.1];
+        let given = [control.1, qmp.1, first.1, second.1, blocks.1];
         let mut command = Command::new(&hardware.emulator);
         command
             .args(command_line::arguments(hardware, memory, &wires))
@@ -85,6 +90,8 @@ impl Vm {
         let mut qemu =
             started.with_context(|| format!("cannot start {}", hardware.emulator.display()))?;
         drop(given);
+        // QEMU does not go on before it knows its disk; what goes wrong there it tells itself.
+        disk.serve(blocks.0);
         let console = Console::default();
         console.collect(qemu.stdout.take());
         console.collect(qemu.stderr.take());
@@ -94,6 +101,7 @@ impl Vm {
             cards: Some([Card::new(first.0)?, Card::new(second.0)?]),
             control: Control::new(control.0),
             qmp: Qmp::new(qmp.0),
+            disk: disk.clone(),
         })
     }
 

@@ -11,6 +11,10 @@ use serde_json::json;
 
 use super::Vm;
 use super::command_line::{Hardware, Memory};
+use crate::disk::Disk;
+
+/// How much the disk of a template and of its clones holds.
+pub const DISK_BYTES: u64 = 64 << 20;
 
 /// A machine that has booted and stands still.
 #[derive(Clone, Debug)]
@@ -37,7 +41,7 @@ impl Template {
         }
         fs::create_dir_all(folder)?;
         let memory = Memory::Shared(template.memory.clone());
-        let (mut vm, _) = Vm::boot(hardware, &memory)?;
+        let (mut vm, _) = Vm::boot(hardware, &memory, &Disk::blank(DISK_BYTES))?;
         template
             .keep(&mut vm)
             .context("the VM that has booted cannot be kept")?;
@@ -55,14 +59,15 @@ impl Template {
         Ok(())
     }
 
-    /// A machine of its own that starts where the template stands.
+    /// A machine of its own that starts where the template stands, with another disk of that size: the
+    /// template has never read anything of its own but that there are no partitions.
     ///
     /// # Errors
     /// When QEMU cannot take the state.
-    pub fn clone_vm(&self) -> Result<Vm> {
+    pub fn clone_vm(&self, disk: &Disk) -> Result<Vm> {
         let memory = Memory::CopyOf(self.memory.clone());
         let state = File::open(&self.state).context("the state of a template")?;
-        let mut vm = Vm::start(&self.hardware, &memory)?;
+        let mut vm = Vm::start(&self.hardware, &memory, disk)?;
         let started = vm.qmp.migrate("migrate-incoming", &state);
         match started.and_then(|()| vm.qmp.execute("cont", &json!({}))) {
             Ok(_) => Ok(vm),
