@@ -15,8 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// What a disk writes whole or not at all: the unit that SCSI and NVMe promise not to tear, so that
-/// nothing worse is left of a write of many than that each one is old or new.
-pub const SECTOR_BYTES: usize = 512;
+/// nothing worse is left of a write of many than that each one is old or new. Not 512: ext4 refuses
+/// its own superblock and the end of a journal's transaction when half of it is old, and leaves that
+/// to `e2fsck`.
+pub const SECTOR_BYTES: usize = 4096;
 
 /// What is in one, shared by all who remember it.
 type Sector = Arc<[u8; SECTOR_BYTES]>;
@@ -39,6 +41,12 @@ struct Contents {
     lasting: Sectors,
     /// What was written since, in order.
     cached: Vec<(u64, Sector)>,
+    /// How many writes and flushes there were.
+    requests: u64,
+    /// After which of them the power fails, and by which seed.
+    planned: Option<(u64, u64)>,
+    /// What was left when it did.
+    left: Option<Disk>,
 }
 
 impl Disk {
@@ -62,16 +70,32 @@ impl Disk {
     /// goes on writing to it.
     #[must_use]
     pub fn cut(&self, seed: u64) -> Self {
-        let contents = self.contents();
-        let mut chance = fastrand::Rng::with_seed(seed);
-        let fate = Fate::any(&mut chance, contents.cached.len());
-        let mut left = contents.lasting.clone();
-        for (place, (number, sector)) in contents.cached.iter().enumerate() {
-            if fate.keeps(place, &mut chance) {
-                left.insert(*number, Arc::clone(sector));
-            }
+        self.with(self.contents().cut(seed))
+    }
+
+    /// How many writes and flushes it was asked for so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.contents().requests
+    }
+
+    /// Has [`was_cut`](Self::was_cut) tell what a cut leaves that comes after so many more of them.
+    pub fn cut_after(&self, requests: u64, seed: u64) {
+        let mut contents = self.contents();
+        contents.planned = Some((contents.requests + requests, seed));
+        self.cut_if_planned(&mut contents);
+    }
+
+    /// What the planned cut has left, if it has come.
+    #[must_use]
+    pub fn was_cut(&self) -> Option<Self> {
+        self.contents().left.take()
+    }
+
+    fn cut_if_planned(&self, contents: &mut Contents) {
+        if let Some((_, seed)) = contents.planned.take_if(|(at, _)| *at == contents.requests) {
+            contents.left = Some(self.with(contents.cut(seed)));
         }
-        self.with(left)
     }
 
     /// Another disk on which is what is read from this one; all of it lasts.
@@ -84,7 +108,7 @@ impl Disk {
         let contents = Contents {
             newest: sectors.clone(),
             lasting: sectors,
-            cached: Vec::new(),
+            ..Contents::default()
         };
         Self {
             sectors: self.sectors,
@@ -143,6 +167,8 @@ impl Disk {
                 contents.cached.push((number, sector));
             }
         }
+        contents.requests += 1;
+        self.cut_if_planned(&mut contents);
         Some(())
     }
 
@@ -151,6 +177,8 @@ impl Disk {
         let mut contents = self.contents();
         let cached = std::mem::take(&mut contents.cached);
         contents.lasting.extend(cached);
+        contents.requests += 1;
+        self.cut_if_planned(&mut contents);
     }
 
     /// The sectors from one on, if there are so many.
@@ -161,6 +189,21 @@ impl Disk {
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contents {
+    /// What a cut leaves.
+    fn cut(&self, seed: u64) -> Sectors {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let fate = Fate::any(&mut chance, self.cached.len());
+        let mut left = self.lasting.clone();
+        for (place, (number, sector)) in self.cached.iter().enumerate() {
+            if fate.keeps(place, &mut chance) {
+                left.insert(*number, Arc::clone(sector));
+            }
+        }
+        left
     }
 }
 
@@ -262,9 +305,24 @@ mod tests {
     }
 
     #[test]
+    fn a_planned_cut_comes_after_the_request_that_it_waits_for() {
+        let disk = disk(&[(0, 1, CACHED)]);
+        disk.cut_after(0, 1);
+        assert!(disk.was_cut().is_some());
+        disk.cut_after(2, 1);
+        disk.write(1, &[2; SECTOR_BYTES], CACHED).unwrap();
+        assert!(disk.was_cut().is_none());
+        disk.flush();
+        disk.write(2, &[3; SECTOR_BYTES], THROUGH).unwrap();
+        assert_eq!(read(&disk.was_cut().unwrap()), [1, 2, 0, 0]);
+        assert!(disk.was_cut().is_none());
+        assert_eq!(disk.requests(), 4);
+    }
+
+    #[test]
     fn nothing_is_read_or_written_beyond_the_end() {
         let disk = disk(&[]);
-        assert_eq!(disk.bytes(), 2048);
+        assert_eq!(disk.bytes(), 4 * 4096);
         assert_eq!(disk.read(3, 2), None);
         assert_eq!(disk.read(u64::MAX, 2), None);
         assert_eq!(disk.write(4, &[1; SECTOR_BYTES], THROUGH), None);

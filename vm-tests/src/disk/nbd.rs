@@ -140,7 +140,7 @@ impl Client<'_> {
         export.extend(TRANSMISSION.to_be_bytes());
         self.answer_option(option, reply::INFO, &export)?;
         let mut sizes = BLOCK_SIZE.to_be_bytes().to_vec();
-        for size in [SECTOR_BYTES as u32, 4096, BYTES_MAX] {
+        for size in [SECTOR_BYTES as u32, SECTOR_BYTES as u32, BYTES_MAX] {
             sizes.extend(size.to_be_bytes());
         }
         self.answer_option(option, reply::INFO, &sizes)
@@ -329,7 +329,7 @@ mod tests {
         machine.option(option::GO, b"\0\0\0\0\0\x01\0\x03");
         let size = b"\0\0\0\0\0\0\0\x10\0\0\0\x0d".to_vec();
         assert_eq!(machine.option_reply(option::GO), (3, size));
-        let sectors = b"\0\x03\0\0\x02\0\0\0\x10\0\x02\0\0\0".to_vec();
+        let sectors = b"\0\x03\0\0\x10\0\0\0\x10\0\x02\0\0\0".to_vec();
         assert_eq!(machine.option_reply(option::GO), (3, sectors));
         assert_eq!(machine.option_reply(option::GO), (1, Vec::new()));
     }
@@ -344,13 +344,13 @@ mod tests {
         let mut machine = Machine::ready(&disk);
         let (one, two) = ([1; SECTOR_BYTES], [2; SECTOR_BYTES]);
         let done = (0, Vec::new());
-        let write = (0, command::WRITE, 512, SECTOR);
+        let write = (0, command::WRITE, 4096, SECTOR);
         assert_eq!(machine.ask(write, &one, 0), done);
         let both = [&one[..], &[0; SECTOR_BYTES]].concat();
-        let read = (0, command::READ, 512, 2 * SECTOR);
+        let read = (0, command::READ, 4096, 2 * SECTOR);
         assert_eq!(machine.ask(read, &[], both.len()), (0, both));
         assert!(!lasting(1));
-        let through = (THROUGH, command::WRITE, 1024, SECTOR);
+        let through = (THROUGH, command::WRITE, 8192, SECTOR);
         assert_eq!(machine.ask(through, &two, 0), done);
         assert!(!lasting(1) && lasting(2));
         assert_eq!(machine.ask((0, command::FLUSH, 0, 0), &[], 0), done);
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_refused_and_the_rest_goes_on() {
-        let mut machine = Machine::ready(&Disk::blank(1024));
+        let mut machine = Machine::ready(&Disk::blank(8192));
         let sector = [1; SECTOR_BYTES];
         let mut check = |words, data: &[u8], error| {
             assert_eq!(
@@ -368,10 +368,10 @@ mod tests {
                 "{words:?}"
             );
         };
-        check((0, command::READ, 1024, SECTOR), &[], INVALID);
-        check((0, command::READ, 1, SECTOR), &[], INVALID);
+        check((0, command::READ, 8192, SECTOR), &[], INVALID);
+        check((0, command::READ, 512, SECTOR), &[], INVALID);
         check((0, command::READ, 0, u32::MAX), &[], INVALID);
-        check((0, command::WRITE, 1024, SECTOR), &sector, NO_SPACE);
+        check((0, command::WRITE, 8192, SECTOR), &sector, NO_SPACE);
         check((0, command::WRITE, u64::MAX, 1), &[1], INVALID);
         // To discard, which was not offered.
         check((0, 4, 0, SECTOR), &[], INVALID);
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn whoever_goes_away_is_let_go_and_whoever_talks_nonsense_too() {
         let check = |said: &[u8], well: bool| {
-            let mut machine = Machine::ready(&Disk::blank(1024));
+            let mut machine = Machine::ready(&Disk::blank(8192));
             machine.say(said);
             drop(machine.wire);
             assert_eq!(machine.served.join().unwrap().is_ok(), well, "{said:?}");
@@ -393,11 +393,11 @@ mod tests {
             true,
         );
         check(b"GET / HTTP/1.1", false);
-        let mut machine = Machine::attached(&Disk::blank(1024));
+        let mut machine = Machine::attached(&Disk::blank(8192));
         machine.option(option::ABORT, &[]);
         assert_eq!(machine.option_reply(option::ABORT).0, reply::ACK);
         assert!(machine.served.join().unwrap().is_ok());
-        let mut machine = Machine::attached(&Disk::blank(1024));
+        let mut machine = Machine::attached(&Disk::blank(8192));
         machine.option(option::EXPORT_NAME, b"a name");
         assert!(machine.served.join().unwrap().is_err());
     }

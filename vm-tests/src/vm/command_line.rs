@@ -7,6 +7,7 @@ use portreeve_vm_agent::PORT;
 use smoltcp::wire::EthernetAddress;
 
 use super::CARDS;
+use crate::disk::SECTOR_BYTES;
 use crate::kernels::Architecture;
 
 /// The hardware addresses of the network cards, in QEMU's own range.
@@ -114,7 +115,10 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
     words.say(&format!(
         "-blockdev driver=nbd,node-name=disk,server.type=fd,server.str={disk}"
     ));
-    words.say("-device virtio-blk-pci,drive=disk,write-cache=on");
+    words.say(&format!(
+        "-device virtio-blk-pci,drive=disk,write-cache=on,\
+         logical_block_size={SECTOR_BYTES},physical_block_size={SECTOR_BYTES}"
+    ));
     words.0
 }
 
