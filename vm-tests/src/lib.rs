@@ -11,6 +11,7 @@ pub mod image;
 pub mod kernels;
 pub mod matrix;
 pub mod network;
+pub mod operator;
 pub mod probe;
 pub mod report;
 pub mod run;

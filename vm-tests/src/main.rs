@@ -17,6 +17,7 @@ use portreeve_vm_tests::fetch;
 use portreeve_vm_tests::kernels::{Kernels, Pair};
 use portreeve_vm_tests::matrix::{Workshop, scenarios};
 use portreeve_vm_tests::report::{self, Sum};
+use portreeve_vm_tests::scenario::Step;
 use portreeve_vm_tests::vm::Vm;
 use portreeve_vm_tests::vm::command_line::Memory;
 use portreeve_vm_tests::vm::template::DISK_BYTES;
@@ -32,6 +33,8 @@ const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell |
                  oldest pair and the usual one: 5.10/0.9.8 and 6.1/1.0.6
   --require      what would be skipped is a failure
   --jobs N       so many VMs at a time; as many as there are processors
+  --cuts N[@S]   so many power cuts instead of a few, wherever a scenario has some; the first one by
+                 seed S instead of 0
   --junit FILE   write the results for programs that collect them
   --json         print a JSON value for each scenario instead of a line
   --target DIR   where cargo has put our programs
@@ -48,6 +51,7 @@ struct Arguments {
     update: bool,
     json: bool,
     jobs: Option<usize>,
+    cuts: Option<(u64, u64)>,
     junit: Option<PathBuf>,
     target: Option<PathBuf>,
 }
@@ -60,6 +64,7 @@ impl Arguments {
             match argument.as_str() {
                 "--kernel" => read.kernels.push(arguments.next()?),
                 "--jobs" => read.jobs = Some(arguments.next()?.parse().ok().filter(|it| *it > 0)?),
+                "--cuts" => read.cuts = Some(cuts(&arguments.next()?)?),
                 "--junit" => read.junit = Some(arguments.next()?.into()),
                 "--target" => read.target = Some(arguments.next()?.into()),
                 "--require" => read.require = true,
@@ -71,6 +76,12 @@ impl Arguments {
         }
         Some(read)
     }
+}
+
+/// How many power cuts, and the first one's seed.
+fn cuts(word: &str) -> Option<(u64, u64)> {
+    let (times, seed) = word.split_once('@').unwrap_or((word, "0"));
+    Some((times.parse().ok()?, seed.parse().ok()?))
 }
 
 fn main() -> ExitCode {
@@ -168,7 +179,15 @@ fn fetch_packages(arguments: &Arguments) -> Result<bool> {
 fn run(arguments: &Arguments) -> Result<bool> {
     let kernels = kernels()?;
     let pairs = wanted(arguments, &kernels)?;
-    let scenarios = scenarios(&folder().join("scenarios"), &arguments.words)?;
+    let mut scenarios = scenarios(&folder().join("scenarios"), &arguments.words)?;
+    if let Some((times, seed)) = arguments.cuts {
+        let steps = scenarios.iter_mut().flat_map(|it| &mut it.steps);
+        for step in steps {
+            if let Step::Cut(cuts) = step {
+                (cuts.times, cuts.seed) = (times, seed);
+            }
+        }
+    }
     let jobs = arguments
         .jobs
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));

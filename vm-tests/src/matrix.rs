@@ -18,7 +18,7 @@ use crate::disk::Disk;
 use crate::fetch::{Lock, hexadecimal};
 use crate::image::{Image, Parts, build};
 use crate::kernels::{Architecture, Pair};
-use crate::run::{Findings, run};
+use crate::run::{Findings, Origin, run};
 use crate::scenario::Scenario;
 use crate::subject::Subject;
 use crate::vm::command_line::{Hardware, Memory, Wires, arguments};
@@ -184,14 +184,13 @@ impl Workshop {
     }
 
     fn try_out(&self, template: &Template, pair: &Pair, scenario: &Scenario) -> Ending {
-        let mut subject = match template
-            .clone_vm(&Disk::blank(DISK_BYTES))
-            .and_then(|vm| Subject::new(vm, &scenario.machine))
-        {
+        let machine = &scenario.machine;
+        let origin = Origin { template, machine };
+        let mut subject = match origin.begin(&Disk::blank(DISK_BYTES)) {
             Ok(subject) => subject,
             Err(error) => return Ending::Broken(error),
         };
-        let found = run(scenario, &mut subject);
+        let found = run(scenario, origin, &mut subject);
         if !found.as_ref().is_ok_and(Findings::is_good)
             && let Err(error) = self.keep(&mut subject, pair, scenario)
         {
@@ -203,7 +202,8 @@ impl Workshop {
         }
     }
 
-    /// Keeps what tells why: the console, the rules with their counters, and every frame.
+    /// Keeps what tells why: the console, the rules with their counters, every frame, and what was on
+    /// the disk when the machine began, if anything of portreeve's was.
     fn keep(&self, subject: &mut Subject, pair: &Pair, scenario: &Scenario) -> Result<()> {
         let folder = self
             .kept
@@ -214,6 +214,9 @@ impl Workshop {
         for (at, segment) in subject.segments().iter().enumerate() {
             let mut file = File::create(folder.join(format!("eth{at}.pcapng")))?;
             segment.card().record().write(&mut file)?;
+        }
+        if let (true, Some(disk)) = (scenario.machine.disk, &subject.begun_with) {
+            disk.save(&File::create(folder.join("disk.img"))?)?;
         }
         // A machine that is gone cannot be asked any more.
         if let Ok(rules) = subject.rules_with_counters() {

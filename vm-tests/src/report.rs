@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::compare::Difference;
 use crate::matrix::{Ending, Finished};
-use crate::run::Failure;
+use crate::run::{Began, Failure};
 
 /// Failures that are written out for one scenario.
 const SHOWN: usize = 8;
@@ -27,6 +27,14 @@ pub fn line(finished: &Finished) -> String {
     match &finished.ending {
         Ending::Found(found) => {
             let _ = write!(text, "  {:>6} probes", found.probes);
+            let Began { old, new, answered } = found.cuts;
+            if old + new > 0 {
+                let _ = write!(
+                    text,
+                    "; {} power cuts, {answered} after the answer: {old} old, {new} new",
+                    old + new
+                );
+            }
             let all = found.failures.iter().map(|it| ("", it));
             let all = all.chain(found.differences.iter().map(|it| ("model: ", it)));
             let all: Vec<String> = all.map(|(whose, it)| format!("{whose}{it}")).collect();

@@ -3,6 +3,9 @@
 //! A machine on which not everything is open before any rule is there says nothing about rules; and
 //! what could not be found out is an error of the run, never a verdict.
 
+mod cut;
+mod restart;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,9 +18,13 @@ use portreeve_vm_agent::{Answer, Protocol, Request, Run};
 use crate::compare::{Difference, predicted};
 use crate::file_system;
 use crate::network::conversation::{Connection, Hosts};
+use crate::operator;
 use crate::probe::Verdict;
 use crate::scenario::{Case, Plan, Scenario, Step};
 use crate::subject::Subject;
+
+pub use cut::Began;
+pub use restart::Origin;
 
 /// Where the machine has its configuration.
 const CONFIGURATION: &str = "/etc/portreeve/portreeve.toml";
@@ -33,6 +40,8 @@ pub struct Findings {
     pub differences: Vec<Failure>,
     /// Attempts of which the model leaves open what comes of them.
     pub undecided: usize,
+    /// What machines began with after a power cut.
+    pub cuts: Began,
 }
 
 /// Something that was not as it must be.
@@ -100,12 +109,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs a scenario on a machine that has nothing loaded.
+/// Runs a scenario on a machine that has nothing loaded. Those that come after it are of the same
+/// origin; the last one is left.
 ///
 /// # Errors
 /// When anything could not be found out.
-pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
+pub fn run(scenario: &Scenario, origin: Origin<'_>, subject: &mut Subject) -> Result<Findings> {
     let mut session = Session {
+        origin,
         subject,
         findings: Findings::default(),
         connections: HashMap::new(),
@@ -124,7 +135,7 @@ pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
     session.apply(&scenario.plan, &["--no-trial"])?;
     session.judge(&scenario.cases)?;
     for (number, step) in (1..).zip(&scenario.steps) {
-        let taken = session.take(step);
+        let taken = session.take(step, scenario);
         taken.with_context(|| format!("step {number}"))?;
     }
     session.health()?;
@@ -132,6 +143,7 @@ pub fn run(scenario: &Scenario, subject: &mut Subject) -> Result<Findings> {
 }
 
 struct Session<'a> {
+    origin: Origin<'a>,
     subject: &'a mut Subject,
     findings: Findings,
     /// Connections by name.
@@ -179,26 +191,13 @@ impl Session<'_> {
             configuration += &format!("[feeds.{name}]\nsource = \"file:{path}\"\n");
         }
         self.write(CONFIGURATION, configuration)?;
-        // The agent is everybody's parent here, so whoever talks to it would be the operator.
-        let words = ["apply", "--allow-lockout"].iter().chain(how);
-        let mut words: Vec<String> = words.map(|word| (*word).to_owned()).collect();
-        for (key, value) in &plan.settings {
-            words.extend(["--set".to_owned(), format!("{key}={value}")]);
-        }
-        let run = Run {
-            arguments: words,
-            ..Run::new("/usr/sbin/portreeve", &[])
-        };
-        self.subject.must_run(run)
+        self.subject.must_run(operator::apply(&plan.settings, how))
     }
 
     /// Puts them on trial, and keeps the word that confirms them.
     fn begin_trial(&mut self, plan: &Plan, lasts: &str) -> Result<()> {
-        let said = self.apply(plan, &["--no-wait", "--confirm-within", lasts])?;
-        let token = said.split_once("portreeve confirm ");
-        let token = token.and_then(|(_, rest)| rest.split_whitespace().next());
-        let token = token.with_context(|| format!("no token is told: {said}"))?;
-        self.token = Some(token.to_owned());
+        let said = self.apply(plan, &operator::trial(lasts))?;
+        self.token = Some(operator::token(&said)?.to_owned());
         Ok(())
     }
 
@@ -214,7 +213,7 @@ impl Session<'_> {
         let words = [client, server].map(|end| format!("{} {}", end.ip(), end.port()));
         let run = Run {
             environment: vec![("SSH_CONNECTION".to_owned(), words.join(" "))],
-            ..Run::new("/usr/sbin/portreeve", &["confirm", &token])
+            ..operator::portreeve(&["confirm", &token])
         };
         self.subject.must_run(run).map(drop)
     }
@@ -276,12 +275,14 @@ impl Session<'_> {
         Ok(portreeve_nft::read(&listing)?)
     }
 
-    fn take(&mut self, step: &Step) -> Result<()> {
+    fn take(&mut self, step: &Step, scenario: &Scenario) -> Result<()> {
         match step {
             Step::Apply(plan) => self.apply(plan, &["--no-trial"]).map(drop),
             Step::Trial { plan, lasts } => self.begin_trial(plan, lasts),
             Step::Confirm { over } => self.confirm(over),
             Step::Eventually { cases, within } => self.wait_for(cases, *within),
+            Step::Reboot => self.reboot(),
+            Step::Cut(cuts) => self.cut(cuts, &scenario.cases),
             Step::Probe(cases) => self.judge(cases),
             Step::Talk { name, from, to } => self.talk(name, *from, *to),
             Step::Tunnel {
@@ -418,7 +419,9 @@ impl Session<'_> {
 
     /// A kernel that complains has not judged anything.
     fn health(&mut self) -> Result<()> {
-        const COMPLAINTS: [&str; 6] = [
+        const COMPLAINTS: [&str; 8] = [
+            "EXT4-fs error",
+            "I/O error",
             "Oops",
             "BUG:",
             "WARNING:",

@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use portreeve_model::address::{Family, Prefix};
 use portreeve_vm_agent::{Answer, Ended, Interface, Request, Run, Service};
 
+use crate::disk::Disk;
 use crate::network::conversation::Hosts;
 use crate::network::segment::Segment;
 use crate::probe::{Prober, Verdict};
@@ -25,6 +26,8 @@ const TALKS_WITHIN: Duration = Duration::from_secs(20);
 pub struct Subject {
     /// The machine.
     pub vm: Vm,
+    /// What was on its disk when it began.
+    pub begun_with: Option<Disk>,
     segments: [Segment; CARDS],
     hosts: [Hosts; CARDS],
     prober: Prober,
@@ -47,6 +50,7 @@ impl Subject {
         }
         let mut subject = Self {
             vm,
+            begun_with: None,
             segments,
             hosts: [Hosts::new(), Hosts::new()],
             prober: Prober::default(),

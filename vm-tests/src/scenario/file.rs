@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::cover::{Case, Expectation, attempts, cases};
 use super::sources::{Pick, cloudflare, pick};
-use super::{Class, Expected, Machine, Plan, Scenario, Step};
+use super::{Class, Cuts, Expected, Machine, Operation, Plan, Scenario, Step};
 use crate::network::packet::Target;
 
 /// A file as TOML has it.
@@ -120,6 +120,8 @@ enum WrittenStep {
     Confirm {
         over: String,
     },
+    Reboot {},
+    Cut(WrittenCuts),
     Probe(WrittenExpectation),
     Eventually {
         from: Words,
@@ -147,6 +149,23 @@ enum WrittenStep {
         ends: i32,
         says: Option<String>,
     },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenCuts {
+    during: WrittenOperation,
+    #[serde(default)]
+    settings: BTreeMap<String, toml::Value>,
+    times: u64,
+    expect: Vec<WrittenExpectation>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenOperation {
+    Apply,
+    Confirm,
 }
 
 /// Why a file is no scenario: everything that is wrong with it.
@@ -213,6 +232,10 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Vec<String>> {
     if cases.is_empty() {
         let nothing = "nothing is tried: no source is of a family that the machine has";
         return Err(vec![nothing.to_owned()]);
+    }
+    let defects = cuts_defects(&steps, &cases);
+    if !defects.is_empty() {
+        return Err(defects);
     }
     Ok(Scenario {
         name: name.to_owned(),
@@ -433,6 +456,44 @@ impl Reader {
         }
     }
 
+    /// A step that a machine does not outlive.
+    fn outlived(&mut self, machine: &Machine, step: Step) -> Step {
+        if !machine.disk {
+            self.wrong("without `machine.disk = true` nothing outlives the machine");
+        }
+        step
+    }
+
+    fn cuts(
+        &mut self,
+        written: WrittenCuts,
+        current: &Plan,
+        classes: &[Class],
+        machine: &Machine,
+    ) -> Cuts {
+        let mut settings = current.settings.clone();
+        settings.extend(self.settings(written.settings));
+        let mut new = Vec::new();
+        for expectation in written.expect {
+            let expectation = self.expectation(expectation, classes, machine);
+            new.extend(
+                expectation
+                    .iter()
+                    .flat_map(|it| probes(it, classes, machine)),
+            );
+        }
+        Cuts {
+            during: match written.during {
+                WrittenOperation::Apply => Operation::Apply,
+                WrittenOperation::Confirm => Operation::Confirm,
+            },
+            settings,
+            times: written.times,
+            seed: 0,
+            new,
+        }
+    }
+
     fn step(
         &mut self,
         written: WrittenStep,
@@ -452,6 +513,11 @@ impl Reader {
                 Step::Trial { plan, lasts }
             }
             WrittenStep::Confirm { over } => Step::Confirm { over },
+            WrittenStep::Reboot {} => self.outlived(machine, Step::Reboot),
+            WrittenStep::Cut(written) => {
+                let cuts = self.cuts(written, current, classes, machine);
+                self.outlived(machine, Step::Cut(cuts))
+            }
             WrittenStep::Eventually {
                 from,
                 to,
@@ -505,6 +571,15 @@ impl Reader {
             }
         })
     }
+}
+
+fn cuts_defects(steps: &[Step], cases: &[Case]) -> Vec<String> {
+    let cuts = steps.iter().filter_map(|step| match step {
+        Step::Cut(cuts) => Some(cuts),
+        _ => None,
+    });
+    let defects = cuts.flat_map(|it| it.defects(cases));
+    defects.map(str::to_owned).collect()
 }
 
 /// The attempts that one expectation speaks of.

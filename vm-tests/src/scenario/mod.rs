@@ -5,6 +5,7 @@
 //! and so is what two lines say differently.
 
 mod cover;
+mod cut;
 mod file;
 mod sources;
 
@@ -17,6 +18,7 @@ use portreeve_model::address::{Family, Prefix};
 use portreeve_vm_agent::{Port, Protocol};
 
 pub use cover::Case;
+pub use cut::{Cuts, Operation};
 pub use file::{Unusable, read};
 
 use crate::network::packet::Target;
@@ -91,6 +93,10 @@ pub enum Step {
         /// Which connection.
         over: String,
     },
+    /// The machine ends in an orderly way, and another begins with what is on its disk.
+    Reboot,
+    /// The power fails while a rule set is put on trial or confirmed.
+    Cut(Cuts),
     /// Attempts are made.
     Probe(Vec<Case>),
     /// Attempts are made until all of them end as they must.
