@@ -19,7 +19,7 @@ use portreeve_vm_tests::matrix::{Workshop, scenarios};
 use portreeve_vm_tests::report::{self, Sum};
 use portreeve_vm_tests::scenario::Step;
 use portreeve_vm_tests::vm::Vm;
-use portreeve_vm_tests::vm::command_line::Memory;
+use portreeve_vm_tests::vm::command_line::{Clock, Memory};
 use portreeve_vm_tests::vm::template::DISK_BYTES;
 
 const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell | pairs]
@@ -229,7 +229,7 @@ fn shell(arguments: &Arguments) -> Result<bool> {
     let kernels = kernels()?;
     let pairs = wanted(arguments, &kernels)?;
     let pair = pairs.last().context("no pair is meant")?;
-    let (hardware, _) = workshop(arguments).hardware(pair)?;
+    let (hardware, _) = workshop(arguments).hardware(pair, Clock::Real)?;
     let (mut vm, hello) = Vm::boot(&hardware, &Memory::Own, &Disk::blank(DISK_BYTES))?;
     eprintln!(
         "{}: Linux {}; one line at a time is run by its shell",

@@ -3,7 +3,7 @@
 //!
 //! A machine boots once for each pair. What cannot be run is skipped with its reason, and counted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::kernels::{Architecture, Pair};
 use crate::run::{Findings, Origin, run};
 use crate::scenario::Scenario;
 use crate::subject::Subject;
-use crate::vm::command_line::{Hardware, Memory, Wires, arguments};
+use crate::vm::command_line::{Clock, Hardware, Memory, Wires, arguments};
 use crate::vm::emulator;
 use crate::vm::template::{DISK_BYTES, Template};
 
@@ -90,9 +90,19 @@ impl Workshop {
         at_a_time: usize,
         tell: &(dyn Fn(&Finished) + Sync),
     ) -> Vec<Finished> {
-        let templates = in_parallel(pairs.to_vec(), at_a_time, |pair| self.ready(pair));
-        let all = pairs.iter().zip(&templates);
-        let work = all.flat_map(|(pair, ready)| scenarios.iter().map(move |it| (*pair, ready, it)));
+        let clocks: BTreeSet<Clock> = scenarios.iter().map(Scenario::clock).collect();
+        let kinds = pairs
+            .iter()
+            .flat_map(|pair| clocks.iter().map(move |clock| (*pair, *clock)));
+        let kinds: Vec<(&Pair, Clock)> = kinds.collect();
+        let templates = in_parallel(kinds.clone(), at_a_time, |(pair, clock)| {
+            self.ready(pair, clock)
+        });
+        let work = kinds.iter().zip(&templates).flat_map(|(kind, ready)| {
+            let (pair, clock) = *kind;
+            let of_kind = scenarios.iter().filter(move |it| it.clock() == clock);
+            of_kind.map(move |scenario| (pair, ready, scenario))
+        });
         in_parallel(work.collect(), at_a_time, |(pair, ready, scenario)| {
             let start = Instant::now();
             let ending = match ready {
@@ -111,7 +121,7 @@ impl Workshop {
         })
     }
 
-    fn ready(&self, pair: &Pair) -> Ready {
+    fn ready(&self, pair: &Pair, clock: Clock) -> Ready {
         if emulator::find(pair.architecture).is_none() {
             let (program, package) = emulator::name(pair.architecture);
             return Ready::Skipped(format!(
@@ -124,7 +134,7 @@ impl Workshop {
                 "{missing} was not built; `cargo xtask vm` builds it for amd64"
             ));
         }
-        match self.template(pair) {
+        match self.template(pair, clock) {
             Ok(template) => Ready::Template(Box::new(template)),
             Err(error) => Ready::Broken(format!("{error:#}")),
         }
@@ -157,21 +167,22 @@ impl Workshop {
     ///
     /// # Errors
     /// When packages, programs or the emulator are missing.
-    pub fn hardware(&self, pair: &Pair) -> Result<(Hardware, String)> {
+    pub fn hardware(&self, pair: &Pair, clock: Clock) -> Result<(Hardware, String)> {
         let image = self.image(pair)?;
         let emulator = emulator::find(pair.architecture).context("there is no emulator")?;
         let hardware = Hardware {
             emulator,
             architecture: pair.architecture,
             accelerator: emulator::accelerator(),
+            clock,
             kernel: image.kernel,
             initrd: image.initrd,
         };
         Ok((hardware, image.digest))
     }
 
-    fn template(&self, pair: &Pair) -> Result<Template> {
-        let (hardware, digest) = self.hardware(pair)?;
+    fn template(&self, pair: &Pair, clock: Clock) -> Result<Template> {
+        let (hardware, digest) = self.hardware(pair, clock)?;
         // What was kept of a machine fits no machine that is built otherwise.
         let words = arguments(&hardware, &Memory::Own, &Wires::default());
         let mut digest = Sha256::new_with_prefix(digest);

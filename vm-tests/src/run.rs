@@ -284,6 +284,7 @@ impl Session<'_> {
             Step::Reboot => self.reboot(),
             Step::Cut(cuts) => self.cut(cuts, &scenario.cases),
             Step::Probe(cases) => self.judge(cases),
+            Step::Advance(time) => self.subject.advance(*time),
             Step::Talk { name, from, to } => self.talk(name, *from, *to),
             Step::Tunnel {
                 protocol,

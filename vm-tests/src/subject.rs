@@ -14,7 +14,7 @@ use crate::network::conversation::Hosts;
 use crate::network::segment::Segment;
 use crate::probe::{Prober, Verdict};
 use crate::scenario::{Case, Machine};
-use crate::vm::command_line::MACS;
+use crate::vm::command_line::{Clock, MACS};
 use crate::vm::control::{Pending, ended};
 use crate::vm::{CARDS, Vm};
 
@@ -60,6 +60,10 @@ impl Subject {
     }
 
     fn set_up(&mut self, machine: &Machine) -> Result<()> {
+        if self.vm.clock == Clock::Skipping {
+            // Before anything else, or its time is far ahead of ours.
+            self.ask(&Request::StayBusy)?;
+        }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         self.ask(&Request::SetClock {
             nanoseconds: u64::try_from(now.as_nanos())?,
@@ -156,6 +160,15 @@ impl Subject {
     /// The hosts behind the first card.
     pub const fn hosts(&mut self) -> &mut Hosts {
         &mut self.hosts[0]
+    }
+
+    /// Lets time pass on a machine whose clock skips it.
+    ///
+    /// # Errors
+    /// When the machine does not tell that it has.
+    pub fn advance(&mut self, time: Duration) -> Result<()> {
+        let milliseconds = u64::try_from(time.as_millis())?;
+        self.ask(&Request::LetPass { milliseconds }).map(drop)
     }
 
     /// Goes on until something has come true, which must happen in time.

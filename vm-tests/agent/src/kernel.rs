@@ -1,15 +1,12 @@
-//! What the kernel is asked beside the network: its messages, its clock, and to end.
+//! What the kernel is asked beside the network: its messages, and to end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::thread;
-use std::time::Duration;
 
 use nix::libc::O_NONBLOCK;
 use nix::sys::reboot::{RebootMode, reboot};
-use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, clock_settime};
 
 /// Longer than any record that the kernel gives out (`PRINTK_MESSAGE_MAX`).
 const RECORD_MAX: usize = 16_384;
@@ -54,15 +51,6 @@ impl KernelLog {
 fn message(record: &str) -> &str {
     let (_, text) = record.split_once(';').unwrap_or(("", record));
     text.split('\n').next().unwrap_or(text)
-}
-
-/// Sets the clock, to nanoseconds after 1970.
-///
-/// # Errors
-/// When the kernel does not take it.
-pub(crate) fn set_clock(nanoseconds: u64) -> io::Result<()> {
-    let time = TimeSpec::from_duration(Duration::from_nanos(nanoseconds));
-    Ok(clock_settime(ClockId::CLOCK_REALTIME, time)?)
 }
 
 /// Says on the console why the agent cannot go on, and turns the machine off.

@@ -93,6 +93,13 @@ pub enum Request {
         /// The time.
         nanoseconds: u64,
     },
+    /// Never be idle from now on, for the machine's clock skips the time in which it is.
+    StayBusy,
+    /// Let time pass; a machine that stays busy may be idle meanwhile.
+    LetPass {
+        /// How much, on the machine's own clock.
+        milliseconds: u64,
+    },
     /// The kernel's messages since the last time that it was asked, from the first one.
     KernelLog,
     /// End, without any ado but the answer.
@@ -276,6 +283,10 @@ mod tests {
             },
             Request::SetClock {
                 nanoseconds: 1_800_000_000_000_000_000,
+            },
+            Request::StayBusy,
+            Request::LetPass {
+                milliseconds: 70_000,
             },
             Request::KernelLog,
             Request::PowerOff,

@@ -4,6 +4,7 @@
 //! the machine off.
 
 mod boot;
+mod clock;
 mod control;
 mod datagrams;
 mod files;
@@ -15,9 +16,11 @@ mod services;
 
 use std::panic;
 use std::process::{self, ExitCode};
+use std::time::Duration;
 
 use portreeve_vm_agent::{Answer, Request};
 
+use crate::clock::Pacemaker;
 use crate::datagrams::Datagrams;
 use crate::kernel::KernelLog;
 use crate::programs::Programs;
@@ -41,6 +44,7 @@ struct Machine {
     programs: Programs,
     datagrams: Datagrams,
     log: KernelLog,
+    pacemaker: Pacemaker,
 }
 
 impl Machine {
@@ -74,7 +78,12 @@ impl Machine {
                 let tunnel = outward::tunnel(protocol, to, service, within_ms);
                 Ok(Answer::Connected(tunnel))
             }
-            Request::SetClock { nanoseconds } => kernel::set_clock(nanoseconds).map(done),
+            Request::SetClock { nanoseconds } => clock::set(nanoseconds).map(done),
+            Request::StayBusy => self.pacemaker.start().map(done),
+            Request::LetPass { milliseconds } => {
+                self.pacemaker.pass(Duration::from_millis(milliseconds));
+                Ok(Answer::Done)
+            }
             Request::KernelLog => self.log.read().map(Answer::Log),
             Request::PowerOff => Ok(Answer::Done),
         };

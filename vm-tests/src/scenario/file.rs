@@ -123,6 +123,7 @@ enum WrittenStep {
     Reboot {},
     Cut(WrittenCuts),
     Probe(WrittenExpectation),
+    Advance(String),
     Eventually {
         from: Words,
         to: Words,
@@ -531,20 +532,13 @@ impl Reader {
                     within: Duration::from_secs(within_s),
                 }
             }
+            WrittenStep::Advance(time) => Step::Advance(self.time(&time)?),
             WrittenStep::Probe(written) => {
                 let expectation = self.expectation(written, classes, machine)?;
                 Step::Probe(probes(&expectation, classes, machine))
             }
             WrittenStep::Talk { name, from, to } => {
-                let Some(Target::Tcp(port)) = self.target(&to, machine) else {
-                    self.wrong(format!("nobody can talk to `{to}`: it is no TCP port"));
-                    return None;
-                };
-                let Some(address) = machine.address(0, Family::of(from)) else {
-                    self.wrong(format!("{from} cannot talk: eth0 has no such address"));
-                    return None;
-                };
-                let to = SocketAddr::new(address, port);
+                let to = self.service(from, &to, machine)?;
                 Step::Talk { name, from, to }
             }
             WrittenStep::Tunnel { over, to, service } => {
@@ -580,6 +574,32 @@ fn cuts_defects(steps: &[Step], cases: &[Case]) -> Vec<String> {
     });
     let defects = cuts.flat_map(|it| it.defects(cases));
     defects.map(str::to_owned).collect()
+}
+
+impl Reader {
+    /// A time that passes.
+    fn time(&mut self, written: &str) -> Option<Duration> {
+        let read = humantime::parse_duration(written);
+        if let Err(error) = &read {
+            self.wrong(format!(
+                "`{written}` is no time to advance, such as `70s`: {error}"
+            ));
+        }
+        read.ok()
+    }
+
+    /// The service of the machine that somebody talks to.
+    fn service(&mut self, from: IpAddr, to: &str, machine: &Machine) -> Option<SocketAddr> {
+        let Some(Target::Tcp(port)) = self.target(to, machine) else {
+            self.wrong(format!("nobody can talk to `{to}`: it is no TCP port"));
+            return None;
+        };
+        let Some(address) = machine.address(0, Family::of(from)) else {
+            self.wrong(format!("{from} cannot talk: eth0 has no such address"));
+            return None;
+        };
+        Some(SocketAddr::new(address, port))
+    }
 }
 
 /// The attempts that one expectation speaks of.
@@ -678,6 +698,10 @@ mod tests {
                 "`closed` is no verdict; possible are `open`, `dropped`, and `reject with`",
             ),
             (("why = ", "reason = "), "unknown field `reason`"),
+            (
+                ("[[expect]]", "[[step]]\nadvance = \"soon\"\n[[expect]]"),
+                "`soon` is no time to advance, such as `70s`",
+            ),
         ];
         for (change, expected) in cases {
             let found = defects(change);

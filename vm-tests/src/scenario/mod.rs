@@ -23,6 +23,7 @@ pub use file::{Unusable, read};
 
 use crate::network::packet::Target;
 use crate::probe::Verdict;
+use crate::vm::command_line::Clock;
 
 /// A scenario that can be run.
 #[derive(Clone, Debug)]
@@ -106,6 +107,8 @@ pub enum Step {
         /// How long that may take.
         within: Duration,
     },
+    /// Time passes on the machine, and nobody waits for it.
+    Advance(Duration),
     /// Somebody says something over a connection that is opened now, or was by a step before.
     Talk {
         /// Which connection.
@@ -140,6 +143,19 @@ pub enum Step {
         /// What its answer must contain.
         says: Option<String>,
     },
+}
+
+impl Scenario {
+    /// How time must go by where it is run.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        let skips = |step: &Step| matches!(step, Step::Advance(_));
+        if self.steps.iter().any(skips) {
+            Clock::Skipping
+        } else {
+            Clock::Real
+        }
+    }
 }
 
 impl Machine {

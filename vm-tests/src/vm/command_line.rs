@@ -28,10 +28,21 @@ pub struct Hardware {
     pub architecture: Architecture,
     /// How instructions are executed: `tcg` or `kvm`.
     pub accelerator: &'static str,
+    /// How its time goes by.
+    pub clock: Clock,
     /// The kernel.
     pub kernel: PathBuf,
     /// The files that it starts with.
     pub initrd: PathBuf,
+}
+
+/// How time goes by in a machine.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Clock {
+    /// As everywhere else.
+    Real,
+    /// With the instructions that are executed; time in which none is to be executed is skipped.
+    Skipping,
 }
 
 /// Where a machine's memory is.
@@ -70,6 +81,11 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
     words.say(&format!("-accel {} -m {MEMORY_MIB}", hardware.accelerator));
     if hardware.architecture == Architecture::Arm64 {
         words.say("-cpu cortex-a57");
+    }
+    if hardware.clock == Clock::Skipping {
+        // 2³ ns for an instruction: about as fast as they are emulated, so that a machine that is
+        // busy has about our time.
+        words.say("-icount shift=3,sleep=off");
     }
     match memory {
         Memory::Own => words.say(&format!("-machine {machine}")),
@@ -154,6 +170,7 @@ mod tests {
             emulator: "qemu-system-x86_64".into(),
             architecture: Architecture::Amd64,
             accelerator: "tcg",
+            clock: Clock::Real,
             kernel: "a kernel".into(),
             initrd: "initrd".into(),
         };

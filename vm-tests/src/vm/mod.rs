@@ -27,7 +27,7 @@ use portreeve_vm_agent::Hello;
 
 use crate::disk::Disk;
 use crate::network::card::Card;
-use command_line::{Hardware, Memory, Wires};
+use command_line::{Clock, Hardware, Memory, Wires};
 use control::Control;
 use qmp::Qmp;
 
@@ -42,6 +42,8 @@ pub const CARDS: usize = 2;
 pub struct Vm {
     qemu: Child,
     console: Console,
+    /// How its time goes by.
+    pub clock: Clock,
     /// Its network cards, in the order of its interfaces.
     pub cards: Option<[Card; CARDS]>,
     /// The agent in it.
@@ -98,6 +100,7 @@ impl Vm {
         Ok(Self {
             qemu,
             console,
+            clock: hardware.clock,
             cards: Some([Card::new(first.0)?, Card::new(second.0)?]),
             control: Control::new(control.0),
             qmp: Qmp::new(qmp.0),
