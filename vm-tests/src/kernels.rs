@@ -22,13 +22,14 @@ pub struct Kernels {
 /// A kernel, and the nft that talks to it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pair {
-    /// What a person calls it: `6.1/1.0.6`, and `6.12/1.1.3/arm64` on what is not a PC.
+    /// What a person calls it: `6.1/1.0.6`, `6.1/systemd-252`, and `6.12/1.1.3/arm64` on what is
+    /// not a PC.
     pub name: String,
     /// What the guest runs on.
     pub architecture: Architecture,
     /// The kernel and its modules.
     pub kernel: Half,
-    /// nft and what else a guest starts.
+    /// nft and what else a guest starts, or a whole system.
     pub userland: Half,
     /// Whether it is fetched and run when nobody says which.
     pub default: bool,
@@ -49,13 +50,15 @@ pub struct Half {
     pub packages: Vec<String>,
 }
 
-/// The two halves of a pair.
+/// What a half of a pair may be.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Kind {
     /// A kernel.
     Kernel,
     /// An nft with its libraries.
     Userland,
+    /// A distribution with its systemd.
+    System,
 }
 
 /// A distribution's release, and where it can be had.
@@ -124,13 +127,10 @@ impl Kernels {
         &self.pairs
     }
 
-    /// The pairs that `wanted` names: a pair, or a kernel with whatever nft.
+    /// The pairs that `wanted` names: a pair, a kernel with whatever nft, or a system.
     #[must_use]
     pub fn matching(&self, wanted: &str) -> Vec<&Pair> {
-        self.pairs
-            .iter()
-            .filter(|pair| pair.name == wanted || pair.kernel.name == wanted)
-            .collect()
+        self.pairs.iter().filter(|pair| pair.is(wanted)).collect()
     }
 
     /// The suite of that name.
@@ -141,6 +141,15 @@ impl Kernels {
 }
 
 impl Pair {
+    /// Whether that is what it is called, or its kernel with an nft, or its system.
+    fn is(&self, wanted: &str) -> bool {
+        let half = match self.userland.kind {
+            Kind::System => self.name.split('/').nth(1),
+            Kind::Kernel | Kind::Userland => Some(&*self.kernel.name),
+        };
+        self.name == wanted || half == Some(wanted)
+    }
+
     /// The kernel and the userland.
     #[must_use]
     pub fn halves(&self) -> [&Half; 2] {
@@ -159,6 +168,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::Kernel => "kernel",
             Kind::Userland => "nft",
+            Kind::System => "system",
         })
     }
 }
@@ -198,6 +208,7 @@ mod tests {
             "sid/sid",
             "5.10/sid",
             "sid/0.9.8",
+            "6.1/systemd-252",
         ];
         assert_eq!(names, promised);
         assert!(kernels.pairs().iter().all(|pair| pair.default));
@@ -214,6 +225,7 @@ mod tests {
         check("6.1/1.0.6", &["6.1/1.0.6"]);
         check("6.12", &["6.12/1.1.3", "6.12/1.1.3/arm64"]);
         check("5.10", &["5.10/0.9.8", "5.10/sid"]);
+        check("systemd-252", &["6.1/systemd-252"]);
         check("4.19", &[]);
     }
 }

@@ -3,6 +3,8 @@
 //! The harness is everybody else: it holds the other end of each network card and of the control
 //! channel, so that nothing here needs root, a bridge or a device of the machine that it runs on.
 
+pub mod boot;
+pub mod cold;
 pub mod compare;
 pub mod disk;
 pub mod fetch;

@@ -30,7 +30,7 @@ const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell |
   pairs    list what there is
 
   --kernel K     this kernel or pair; may be repeated; `all` is every pair. Unless it is said, the
-                 oldest pair and the usual one: 5.10/0.9.8 and 6.1/1.0.6
+                 oldest pair and the usual one, 5.10/0.9.8 and 6.1/1.0.6, and 6.1/systemd-252
   --require      what would be skipped is a failure
   --jobs N       so many VMs at a time; as many as there are processors
   --cuts N[@S]   so many power cuts instead of a few, wherever a scenario has some; the first one by
@@ -40,8 +40,8 @@ const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell |
   --target DIR   where cargo has put our programs
 ";
 
-/// Pairs that a run is on when nobody says which: the oldest and the usual one.
-const USUAL: [&str; 2] = ["5.10/0.9.8", "6.1/1.0.6"];
+/// Pairs that a run is on when nobody says which: the oldest, the usual one, and one that boots.
+const USUAL: [&str; 3] = ["5.10/0.9.8", "6.1/1.0.6", "6.1/systemd-252"];
 
 #[derive(Default)]
 struct Arguments {
@@ -203,6 +203,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
         // Whoever has closed the pipe does not want to know.
         let _ = writeln!(stdout, "{text}");
     });
+    if finished.is_empty() {
+        bail!(
+            "no scenario is for such a machine: `system = \"systemd\"` runs on `systemd-252` only"
+        );
+    }
     let sum = Sum::of(&finished);
     if let Some(path) = &arguments.junit {
         let text = report::junit(&finished);

@@ -12,12 +12,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use portreeve_vm_agent::Run;
 use sha2::{Digest as _, Sha256};
 
 use crate::disk::Disk;
 use crate::fetch::{Lock, hexadecimal};
 use crate::image::{Image, Parts, build};
-use crate::kernels::{Architecture, Pair};
+use crate::kernels::{Architecture, Kind, Pair};
 use crate::run::{Findings, Origin, run};
 use crate::scenario::Scenario;
 use crate::subject::Subject;
@@ -90,18 +91,21 @@ impl Workshop {
         at_a_time: usize,
         tell: &(dyn Fn(&Finished) + Sync),
     ) -> Vec<Finished> {
-        let clocks: BTreeSet<Clock> = scenarios.iter().map(Scenario::clock).collect();
-        let kinds = pairs
-            .iter()
-            .flat_map(|pair| clocks.iter().map(move |clock| (*pair, *clock)));
-        let kinds: Vec<(&Pair, Clock)> = kinds.collect();
+        let mut kinds: Vec<(&Pair, Clock)> = Vec::new();
+        for pair in pairs {
+            let here = scenarios.iter().filter(|it| fits(pair, it));
+            let clocks: BTreeSet<Clock> = here.map(Scenario::clock).collect();
+            kinds.extend(clocks.into_iter().map(|clock| (*pair, clock)));
+        }
         let templates = in_parallel(kinds.clone(), at_a_time, |(pair, clock)| {
             self.ready(pair, clock)
         });
         let work = kinds.iter().zip(&templates).flat_map(|(kind, ready)| {
             let (pair, clock) = *kind;
-            let of_kind = scenarios.iter().filter(move |it| it.clock() == clock);
-            of_kind.map(move |scenario| (pair, ready, scenario))
+            let here = scenarios
+                .iter()
+                .filter(move |it| fits(pair, it) && it.clock() == clock);
+            here.map(move |scenario| (pair, ready, scenario))
         });
         in_parallel(work.collect(), at_a_time, |(pair, ready, scenario)| {
             let start = Instant::now();
@@ -177,6 +181,7 @@ impl Workshop {
             clock,
             kernel: image.kernel,
             initrd: image.initrd,
+            memory_mib: image.memory_mib,
         };
         Ok((hardware, image.digest))
     }
@@ -230,11 +235,21 @@ impl Workshop {
             disk.save(&File::create(folder.join("disk.img"))?)?;
         }
         // A machine that is gone cannot be asked any more.
+        if scenario.machine.systemd
+            && let Ok(journal) = subject.must_run(Run::new("journalctl", &["-b", "--no-pager"]))
+        {
+            fs::write(folder.join("journal.txt"), journal)?;
+        }
         if let Ok(rules) = subject.rules_with_counters() {
             fs::write(folder.join("ruleset.nft"), rules)?;
         }
         Ok(())
     }
+}
+
+/// Whether a scenario is of such machines: a whole system boots by itself, and others do not.
+fn fits(pair: &Pair, scenario: &Scenario) -> bool {
+    scenario.machine.systemd == (pair.userland.kind == Kind::System)
 }
 
 /// Rust's name for what runs on a machine of an architecture.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use portreeve_vm_agent::Run;
 
-/// The program.
-const PORTREEVE: &str = "/usr/sbin/portreeve";
+/// The program, which is in the `PATH` of every machine.
+const PORTREEVE: &str = "portreeve";
 
 /// Portreeve with words after it.
 #[must_use]

@@ -35,6 +35,9 @@ pub fn line(finished: &Finished) -> String {
                     old + new
                 );
             }
+            for told in &found.told {
+                let _ = write!(text, "\n        {told}");
+            }
             let all = found.failures.iter().map(|it| ("", it));
             let all = all.chain(found.differences.iter().map(|it| ("model: ", it)));
             let all: Vec<String> = all.map(|(whose, it)| format!("{whose}{it}")).collect();

@@ -5,6 +5,7 @@
 
 mod cut;
 mod restart;
+mod system;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use portreeve_model::tables::Tables;
 use portreeve_vm_agent::{Answer, Protocol, Request, Run};
+use tempfile::NamedTempFile;
 
 use crate::compare::{Difference, predicted};
 use crate::file_system;
@@ -38,6 +40,8 @@ pub struct Findings {
     pub failures: Vec<Failure>,
     /// What was not as the model says, from the rules that the kernel lists.
     pub differences: Vec<Failure>,
+    /// What else there is to tell.
+    pub told: Vec<String>,
     /// Attempts of which the model leaves open what comes of them.
     pub undecided: usize,
     /// What machines began with after a power cut.
@@ -117,6 +121,8 @@ impl fmt::Display for Failure {
 pub fn run(scenario: &Scenario, origin: Origin<'_>, subject: &mut Subject) -> Result<Findings> {
     let mut session = Session {
         origin,
+        is_on: true,
+        initrd: None,
         subject,
         findings: Findings::default(),
         connections: HashMap::new(),
@@ -138,12 +144,18 @@ pub fn run(scenario: &Scenario, origin: Origin<'_>, subject: &mut Subject) -> Re
         let taken = session.take(step, scenario);
         taken.with_context(|| format!("step {number}"))?;
     }
-    session.health()?;
+    if session.is_on {
+        session.health()?;
+    }
     Ok(session.findings)
 }
 
 struct Session<'a> {
     origin: Origin<'a>,
+    /// Whether the machine runs.
+    is_on: bool,
+    /// What it has been started from, if not from a template.
+    initrd: Option<NamedTempFile>,
     subject: &'a mut Subject,
     findings: Findings,
     /// Connections by name.
@@ -293,6 +305,9 @@ impl Session<'_> {
             } => self.tunnel(*protocol, *to, *service),
             Step::Reach { to, open } => self.reach(*to, *open),
             Step::Run { words, ends, says } => self.run(words, *ends, says.as_deref()),
+            Step::Write { path, text } => self.write(path, text.clone()),
+            Step::Boot { change, caught } => self.start_anew(change, &scenario.cases, *caught),
+            Step::End { how, caught } => self.end(how, &scenario.cases, *caught),
         }
     }
 
@@ -420,24 +435,11 @@ impl Session<'_> {
 
     /// A kernel that complains has not judged anything.
     fn health(&mut self) -> Result<()> {
-        const COMPLAINTS: [&str; 8] = [
-            "EXT4-fs error",
-            "I/O error",
-            "Oops",
-            "BUG:",
-            "WARNING:",
-            "table full",
-            "soft lockup",
-            "Call Trace",
-        ];
         let lines = match self.subject.ask(&Request::KernelLog)? {
             Answer::Log(lines) => lines,
             other => bail!("the agent was asked for the kernel's log and answered {other:?}"),
         };
-        let mut complaints = lines
-            .iter()
-            .filter(|line| COMPLAINTS.iter().any(|it| line.contains(it)));
-        match complaints.next() {
+        match complaint(lines.iter().map(String::as_str)) {
             Some(line) => bail!("the VM's kernel complains: {line}"),
             None => Ok(()),
         }
@@ -446,6 +448,21 @@ impl Session<'_> {
     fn fail(&mut self, what: String) {
         self.findings.failures.push(Failure::Other(what));
     }
+}
+
+/// The first line in which a kernel complains.
+fn complaint<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const COMPLAINTS: [&str; 8] = [
+        "EXT4-fs error",
+        "I/O error",
+        "Oops",
+        "BUG:",
+        "WARNING:",
+        "table full",
+        "soft lockup",
+        "Call Trace",
+    ];
+    lines.find(|line| COMPLAINTS.iter().any(|it| line.contains(it)))
 }
 
 /// Whether a connection was made.

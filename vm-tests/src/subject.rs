@@ -38,7 +38,17 @@ impl Subject {
     ///
     /// # Errors
     /// When the agent in it cannot.
-    pub fn new(mut vm: Vm, machine: &Machine) -> Result<Self> {
+    pub fn new(vm: Vm, machine: &Machine) -> Result<Self> {
+        let mut subject = Self::around(vm, machine)?;
+        subject.set_up(machine)?;
+        Ok(subject)
+    }
+
+    /// Everybody around a VM that makes itself the machine that a scenario wants.
+    ///
+    /// # Errors
+    /// When somebody has its cards already.
+    pub fn around(mut vm: Vm, machine: &Machine) -> Result<Self> {
         let cards = vm.cards.take().context("the VM is in use already")?;
         let mut macs = MACS.into_iter();
         let mut segments = cards.map(|card| {
@@ -48,15 +58,13 @@ impl Subject {
         for (segment, addresses) in segments.iter_mut().zip(&machine.cards) {
             segment.belongs_to_machine(addresses.iter().map(|(address, _)| *address));
         }
-        let mut subject = Self {
+        Ok(Self {
             vm,
             begun_with: None,
             segments,
             hosts: [Hosts::new(), Hosts::new()],
             prober: Prober::default(),
-        };
-        subject.set_up(machine)?;
-        Ok(subject)
+        })
     }
 
     fn set_up(&mut self, machine: &Machine) -> Result<()> {
@@ -157,6 +165,11 @@ impl Subject {
         }
     }
 
+    /// The Ethernet behind the first card, and the VM.
+    pub const fn outside(&mut self) -> (&mut Segment, &mut Vm) {
+        (&mut self.segments[0], &mut self.vm)
+    }
+
     /// The hosts behind the first card.
     pub const fn hosts(&mut self) -> &mut Hosts {
         &mut self.hosts[0]
@@ -230,7 +243,7 @@ impl Subject {
 }
 
 /// The neighbour through which a card leads to everybody: the first address of its network.
-fn gateway((address, length): &(IpAddr, u8)) -> IpAddr {
+pub(crate) fn gateway((address, length): &(IpAddr, u8)) -> IpAddr {
     let network = Prefix::around(*address, *length).interval();
     Family::of(*address).address(network.first() + 1)
 }

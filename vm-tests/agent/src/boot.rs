@@ -77,6 +77,19 @@ pub(crate) fn boot() -> io::Result<Hello> {
     // Before network cards come, which take what is the default then; and after conntrack has come.
     settle_settings()?;
     let failed_modules = load_modules();
+    hello(failed_modules)
+}
+
+/// Makes a machine ready that has booted by itself.
+///
+/// # Errors
+/// When it cannot be: no test could run.
+pub(crate) fn join() -> io::Result<Hello> {
+    hello(Vec::new())
+}
+
+/// What there is to say once every module is loaded.
+fn hello(failed_modules: Vec<String>) -> io::Result<Hello> {
     settle_settings()?;
     let links = Links::open()?;
     links.up(LOOPBACK, None)?;

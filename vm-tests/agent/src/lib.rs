@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -219,6 +220,35 @@ impl Run {
     }
 }
 
+/// `tcp/22`.
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        write!(f, "{protocol}/{}", self.number)
+    }
+}
+
+impl FromStr for Port {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (protocol, number) = text.split_once('/')?;
+            let protocol = match protocol {
+                "tcp" => Protocol::Tcp,
+                "udp" => Protocol::Udp,
+                _ => return None,
+            };
+            let number = number.parse().ok()?;
+            Some(Self { protocol, number })
+        };
+        read().ok_or_else(|| format!("`{text}` is no port; write `tcp/22` or `udp/53`"))
+    }
+}
+
 /// As it would be typed.
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -240,6 +270,17 @@ mod tests {
         let line = serde_json::to_string(said).unwrap();
         assert!(!line.contains('\n'), "{line}");
         assert_eq!(&serde_json::from_str::<T>(&line).unwrap(), said, "{line}");
+    }
+
+    #[test]
+    fn ports_are_read_as_they_are_written() {
+        for text in ["tcp/22", "udp/65535"] {
+            assert_eq!(text.parse::<Port>().unwrap().to_string(), text);
+        }
+        for text in ["tcp", "tcp/", "tcp/65536", "icmp/1", ""] {
+            let error = text.parse::<Port>().unwrap_err();
+            assert!(error.contains(&format!("`{text}` is no port")), "{error}");
+        }
     }
 
     #[test]

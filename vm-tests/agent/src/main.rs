@@ -1,7 +1,11 @@
-//! The first process of a virtual machine: it does what the harness outside asks, and nothing else.
+//! In a virtual machine, does what the harness outside asks, and nothing else.
 //!
-//! It never ends, for the kernel would; where it cannot go on, it says why on the console and turns
-//! the machine off.
+//! As the first process it makes the machine ready itself. As a service, `agent`, of a machine that
+//! boots by itself, it finds everything made. It never ends, for the kernel or the test would; where
+//! it cannot go on, it says why on the console and turns the machine off.
+//!
+//! `serve FILE` is the other service of such a machine: what it offers, from as early on as there are
+//! services.
 
 mod boot;
 mod clock;
@@ -14,8 +18,11 @@ mod outward;
 mod programs;
 mod services;
 
+use std::env;
 use std::panic;
+use std::path::Path;
 use std::process::{self, ExitCode};
+use std::thread;
 use std::time::Duration;
 
 use portreeve_vm_agent::{Answer, Request};
@@ -26,16 +33,38 @@ use crate::kernel::KernelLog;
 use crate::programs::Programs;
 
 fn main() -> ExitCode {
-    if process::id() != 1 {
-        eprintln!("portreeve-vm-agent: this is for the first process of a virtual machine");
-        return ExitCode::from(2);
-    }
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // The first process gets words that were meant for the kernel.
+    let ready = match (process::id(), words.as_slice()) {
+        (1, _) => boot::boot,
+        (_, ["agent"]) => boot::join,
+        (_, ["serve", list]) => return serve(list.as_ref()),
+        _ => {
+            eprintln!("portreeve-vm-agent: this is for the first process of a virtual machine");
+            return ExitCode::from(2);
+        }
+    };
     panic::set_hook(Box::new(|panic| kernel::end(&panic.to_string())));
-    let hello = boot::boot().unwrap_or_else(|error| kernel::end(&error.to_string()));
+    let hello = ready().unwrap_or_else(|error| kernel::end(&error.to_string()));
     let port = control::open().unwrap_or_else(|error| kernel::end(&error.to_string()));
     let mut machine = Machine::default();
     let Err(error) = control::converse(&port, &hello, |request| machine.answer(request));
     kernel::end(&error.to_string())
+}
+
+/// Serves on the ports of a list until it is killed.
+fn serve(list: &Path) -> ExitCode {
+    let datagrams = Datagrams::default();
+    match services::serve_listed(list, &datagrams) {
+        Ok(()) => loop {
+            thread::park();
+        },
+        Err(error) => {
+            eprintln!("portreeve-vm-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// What lasts from one request to the next.

@@ -2,8 +2,10 @@
 //!
 //! A connection that is reset before it is taken from the queue costs nothing here.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::thread;
 
 use nix::sys::socket::{Backlog, listen};
@@ -26,6 +28,18 @@ pub(crate) fn serve(port: Port, service: Service, datagrams: &Datagrams) -> io::
     };
     let Port { protocol, number } = port;
     served.map_err(|error| io::Error::other(format!("{protocol:?} port {number}: {error}")))
+}
+
+/// Greets on every port of a list: `tcp/22`, one a line.
+///
+/// # Errors
+/// When the list cannot be read, or a port cannot be had.
+pub(crate) fn serve_listed(list: &Path, datagrams: &Datagrams) -> io::Result<()> {
+    for line in fs::read_to_string(list)?.lines() {
+        let port = line.parse().map_err(io::Error::other)?;
+        serve(port, Service::Greet, datagrams)?;
+    }
+    Ok(())
 }
 
 /// What a service says to a line or a datagram.
@@ -158,6 +172,25 @@ mod tests {
             assert_eq!(answers.count(), 80, "round {round}");
             client.set_nonblocking(false).unwrap();
         }
+    }
+
+    #[test]
+    fn everything_that_is_listed_is_served() {
+        let free = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap();
+        let number = free.port();
+        let list = std::env::temp_dir().join(format!("portreeve-vm-agent-{number}"));
+        fs::write(&list, format!("tcp/{number}\nudp/{number}\n")).unwrap();
+        let served = serve_listed(&list, &Datagrams::default());
+        fs::write(&list, "tcp\n").unwrap();
+        let error = serve_listed(&list, &Datagrams::default()).unwrap_err();
+        fs::remove_file(&list).unwrap();
+        served.unwrap();
+        assert!(error.to_string().starts_with("`tcp` is no port"), "{error}");
+        let mut connection = TcpStream::connect(("127.0.0.1", number)).unwrap();
+        connection.write_all(b"you\n").unwrap();
+        let mut heard = [0; 20];
+        connection.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"hello 127.0.0.1 you\n");
     }
 
     #[test]

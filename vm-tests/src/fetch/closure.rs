@@ -36,7 +36,7 @@ pub(super) fn resolve(apt: &Apt, half: &Half) -> Result<Pinned> {
                 Kind::Kernel => KERNEL_PACKAGES
                     .iter()
                     .any(|prefix| depended.starts_with(prefix)),
-                Kind::Userland => true,
+                Kind::Userland | Kind::System => true,
             });
             next.extend(wanted.filter(|depended| known.insert((*depended).to_owned())));
             version = version.or(Some(entry.get("Version").to_owned()));

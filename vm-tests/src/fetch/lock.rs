@@ -17,6 +17,8 @@ pub struct Lock {
     kernels: Vec<Pinned>,
     #[serde(default, rename = "nft")]
     userlands: Vec<Pinned>,
+    #[serde(default, rename = "system", skip_serializing_if = "Vec::is_empty")]
+    systems: Vec<Pinned>,
 }
 
 /// One half of a pair, as packages.
@@ -62,7 +64,8 @@ impl Lock {
         let failed = || format!("failed to read {}; `{UPDATE}` makes it", path.display());
         let text = fs::read_to_string(path).with_context(failed)?;
         let lock: Self = toml::from_str(&text).with_context(failed)?;
-        let pinned = lock.kernels.iter().chain(&lock.userlands);
+        let userlands = lock.userlands.iter().chain(&lock.systems);
+        let pinned = lock.kernels.iter().chain(userlands);
         for package in pinned.flat_map(|pinned| &pinned.packages) {
             let digest = &package.sha256;
             let is_digest =
@@ -107,6 +110,7 @@ impl Lock {
         Self {
             kernels: keep(Kind::Kernel),
             userlands: keep(Kind::Userland),
+            systems: keep(Kind::System),
         }
     }
 
@@ -121,6 +125,7 @@ impl Lock {
         let all = match half.kind {
             Kind::Kernel => &mut self.kernels,
             Kind::Userland => &mut self.userlands,
+            Kind::System => &mut self.systems,
         };
         all.retain(|pinned| !pinned.is(half));
         all.push(pinned);
@@ -132,6 +137,7 @@ impl Lock {
         match kind {
             Kind::Kernel => &self.kernels,
             Kind::Userland => &self.userlands,
+            Kind::System => &self.systems,
         }
     }
 }

@@ -47,6 +47,23 @@ impl Tree {
         self.put(path, Node::Device { mode, number });
     }
 
+    /// What is in a file, if there is one.
+    pub(super) fn bytes(&self, path: &str) -> Option<&[u8]> {
+        match self.nodes.get(path)? {
+            Node::File { bytes, .. } => Some(bytes),
+            Node::Folder { .. } | Node::Link { .. } | Node::Device { .. } => None,
+        }
+    }
+
+    /// Where a link leads, if there is one.
+    #[cfg(test)]
+    pub(super) fn target(&self, path: &str) -> Option<&str> {
+        match self.nodes.get(path)? {
+            Node::Link { to } => Some(to),
+            Node::Folder { .. } | Node::File { .. } | Node::Device { .. } => None,
+        }
+    }
+
     fn put(&mut self, path: &str, node: Node) {
         let path = path.trim_matches('/');
         for (end, _) in path.match_indices('/') {

@@ -5,11 +5,14 @@
 
 mod archive;
 mod compression;
+mod depmod;
 mod guest;
 mod kernel;
 mod libraries;
 mod modules;
 mod overlay;
+pub mod own;
+mod system;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,9 +21,9 @@ use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::fetch::{self, Lock, Package, hexadecimal};
-use crate::image::modules::Modules;
+use crate::image::modules::{Loaded, Modules};
 use crate::image::overlay::Overlay;
-use crate::kernels::{Architecture, Half, Pair};
+use crate::kernels::{Architecture, Half, Kind, Pair};
 
 /// What goes into an image besides packages.
 #[derive(Clone, Debug)]
@@ -33,6 +36,10 @@ pub struct Parts<'a> {
     pub files: Vec<(String, u32, Vec<u8>)>,
 }
 
+/// What a guest needs of memory, and what a whole system does, which is unpacked into it.
+const GUEST_MIB: u32 = 256;
+const SYSTEM_MIB: u32 = 512;
+
 /// A guest, ready to be started.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Image {
@@ -42,6 +49,8 @@ pub struct Image {
     pub kernel: PathBuf,
     /// What QEMU takes for `-initrd`.
     pub initrd: PathBuf,
+    /// What it needs of memory, in MiB.
+    pub memory_mib: u32,
     /// What `uname -r` says in it.
     pub release: String,
     /// SHA-256 over everything that went in, in hexadecimal.
@@ -72,11 +81,18 @@ pub fn build(
     fs::create_dir_all(&cache)?;
 
     let modules = Modules::find(&kernel.folders, cache.clone())?;
-    let loaded = modules.load(&guest::MODULES)?;
     let start = kernel::unpack(&kernel::find(&kernel.folders)?, &cache.join("vmlinux"))?;
-    let packages = Overlay::new(userland.folders);
-    let tree = guest::tree(pair.architecture, &packages, &loaded, parts)
-        .with_context(|| format!("failed to put together {}", pair.name))?;
+    let mut loaded = Loaded::default();
+    let tree = match pair.userland.kind {
+        // It loads what it needs when it needs it.
+        Kind::System => system::tree(&userland, &modules, parts),
+        Kind::Kernel | Kind::Userland => {
+            loaded = modules.load(&guest::MODULES)?;
+            let packages = Overlay::new(userland.folders);
+            guest::tree(pair.architecture, &packages, &loaded, parts)
+        }
+    };
+    let tree = tree.with_context(|| format!("failed to put together {}", pair.name))?;
 
     let archive = tree.to_bytes();
     let digest = Sha256::new_with_prefix(&kernel.digest).chain_update(&archive);
@@ -87,6 +103,10 @@ pub fn build(
         architecture: pair.architecture,
         kernel: start.kernel,
         initrd,
+        memory_mib: match pair.userland.kind {
+            Kind::System => SYSTEM_MIB,
+            Kind::Kernel | Kind::Userland => GUEST_MIB,
+        },
         release: modules.release,
         digest,
         modules: loaded.modules.into_iter().map(|(name, _)| name).collect(),

@@ -24,8 +24,9 @@ pub(super) struct Loaded {
 pub(super) struct Modules {
     /// What `uname -r` says.
     pub(super) release: String,
+    folder: PathBuf,
     files: BTreeMap<String, PathBuf>,
-    builtin: BTreeSet<String>,
+    pub(super) builtin: BTreeSet<String>,
     /// Where decompressed ones are kept.
     cache: PathBuf,
 }
@@ -52,6 +53,7 @@ impl Modules {
         collect(&folder.join("kernel"), &mut files)?;
         Ok(Self {
             release,
+            folder,
             files,
             builtin: builtin.lines().filter_map(module_name).collect(),
             cache,
@@ -72,6 +74,23 @@ impl Modules {
         Ok(loaded)
     }
 
+    /// The names of those in folders such as `kernel/net`.
+    pub(super) fn below(&self, folders: &[&str]) -> impl Iterator<Item = &str> {
+        let all = self.files.keys().map(String::as_str);
+        all.filter(|name| folders.iter().any(|it| self.place(name).starts_with(it)))
+    }
+
+    /// Where a module is, in the folder of this kernel's modules. A decompressed one has the name
+    /// that it would have had if it had never been compressed.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        let file = self.files.get(name).map_or(Path::new(""), PathBuf::as_path);
+        let place = file.strip_prefix(&self.folder).unwrap_or(file);
+        match place.extension() {
+            Some(extension) if extension != "ko" => place.with_extension(""),
+            _ => place.to_owned(),
+        }
+    }
+
     fn visit(
         &self,
         name: &str,
@@ -87,7 +106,8 @@ impl Modules {
         };
         let failed = || format!("failed to read module {name}");
         let bytes = self.read(name, file).with_context(failed)?;
-        for depended in dependencies(&bytes).with_context(failed)? {
+        let said = modinfo(&bytes).with_context(failed)?;
+        for depended in needed(said).into_iter().chain(liked(said)) {
             self.visit(&depended, seen, loaded)?;
         }
         loaded.push((name.to_owned(), bytes));
@@ -132,33 +152,45 @@ fn module_name(file: &str) -> Option<String> {
     Some(name.replace('-', "_"))
 }
 
-/// What a module says that it needs, or would like to find.
-fn dependencies(module: &[u8]) -> Result<Vec<String>> {
+/// What a module says of itself: strings such as `depends=a,b`, with a zero after each.
+pub(super) fn modinfo(module: &[u8]) -> Result<&[u8]> {
     let header = elf::FileHeader64::<Endianness>::parse(module)?;
     let endian = header.endian()?;
     let sections = header.sections(endian, module)?;
     let Some((_, section)) = sections.section_by_name(endian, b".modinfo") else {
         bail!("it has no section `.modinfo`");
     };
-    Ok(listed(section.data(endian, module)?))
+    Ok(section.data(endian, module)?)
 }
 
-/// Out of strings such as `depends=a,b` and `softdep=pre: c`.
-fn listed(modinfo: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    for line in modinfo.split(|byte| *byte == 0) {
-        let line = String::from_utf8_lossy(line);
-        match line.split_once('=') {
-            Some(("depends", list)) => names.extend(list.split(',').map(str::to_owned)),
-            Some(("softdep", list)) => {
-                let soft = list.split_whitespace().filter(|word| !word.ends_with(':'));
-                names.extend(soft.map(str::to_owned));
-            }
-            _ => {}
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names.iter().map(|name| name.replace('-', "_")).collect()
+/// The modules that it cannot be without.
+pub(super) fn needed(modinfo: &[u8]) -> Vec<String> {
+    let lists = said(modinfo, "depends");
+    names(lists.iter().flat_map(|list| list.split(',')))
+}
+
+/// The modules that it would like to find: `softdep=pre: c`.
+fn liked(modinfo: &[u8]) -> Vec<String> {
+    let lists = said(modinfo, "softdep");
+    let words = lists.iter().flat_map(|list| list.split_whitespace());
+    names(words.filter(|word| !word.ends_with(':')))
+}
+
+/// Everything that it says under a key.
+pub(super) fn said(modinfo: &[u8], key: &str) -> Vec<String> {
+    let lines = modinfo
+        .split(|byte| *byte == 0)
+        .map(String::from_utf8_lossy);
+    let values = lines.filter_map(|line| {
+        let (found, value) = line.split_once('=')?;
+        (found == key).then(|| value.to_owned())
+    });
+    values.collect()
+}
+
+fn names<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let words = words.filter(|word| !word.is_empty());
+    words.map(|word| word.replace('-', "_")).collect()
 }
 
 const SIGNED: &[u8] = b"~Module signature appended~\n";
@@ -198,16 +230,18 @@ mod tests {
 
     #[test]
     fn what_a_module_needs_is_read() {
-        let check =
-            |modinfo: &str, expected: &[&str]| assert_eq!(listed(modinfo.as_bytes()), expected);
+        let check = |modinfo: &str, [hard, soft]: [&[&str]; 2]| {
+            assert_eq!(needed(modinfo.as_bytes()), hard, "{modinfo}");
+            assert_eq!(liked(modinfo.as_bytes()), soft, "{modinfo}");
+        };
         check(
             "license=GPL\0depends=nf_tables,nf-conntrack\0",
-            &["nf_tables", "nf_conntrack"],
+            [&["nf_tables", "nf_conntrack"], &[]],
         );
-        check("depends=\0name=dummy\0", &[]);
+        check("depends=\0name=dummy\0", [&[], &[]]);
         check(
             "softdep=pre: crc32c post: nf_log\0\0\0depends=a",
-            &["crc32c", "nf_log", "a"],
+            [&["a"], &["crc32c", "nf_log"]],
         );
     }
 

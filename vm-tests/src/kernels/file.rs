@@ -1,6 +1,6 @@
 //! `kernels.toml` as it is written, and what is wrong with it.
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 
 use crate::kernels::{Architecture, Half, Kind, Pair, Suite};
@@ -12,6 +12,8 @@ pub(super) struct File {
     pub(super) suite: Vec<Suite>,
     kernel: Vec<Kernel>,
     nft: Vec<Nft>,
+    #[serde(default)]
+    system: Vec<System>,
     pair: Vec<Line>,
 }
 
@@ -35,12 +37,22 @@ struct Nft {
     packages: Vec<String>,
 }
 
+/// A whole system, whose nft is the one of its suite.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct System {
+    name: String,
+    suite: String,
+    packages: Vec<String>,
+}
+
 /// A pair, by the names of its halves.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     kernel: String,
-    nft: String,
+    nft: Option<String>,
+    system: Option<String>,
     #[serde(default)]
     architecture: Architecture,
     #[serde(default = "wanted_unless_said")]
@@ -55,13 +67,19 @@ impl File {
     /// The pairs, each with its halves.
     pub(super) fn pairs(&self) -> Result<Vec<Pair>> {
         let kernels = self.kernels()?;
-        let userlands = self.userlands()?;
+        let userlands = [self.userlands()?, self.systems()?].concat();
         let mut pairs: Vec<Pair> = Vec::new();
         for line in &self.pair {
-            let name = match line.architecture {
-                Architecture::Amd64 => format!("{}/{}", line.kernel, line.nft),
-                Architecture::Arm64 => format!("{}/{}/arm64", line.kernel, line.nft),
+            let kernel = &line.kernel;
+            let (kind, userland, mut name) = match (&line.nft, &line.system) {
+                (Some(nft), None) => (Kind::Userland, nft, format!("{kernel}/{nft}")),
+                (None, Some(it)) => (Kind::System, it, format!("{kernel}/systemd-{it}")),
+                _ => bail!("a pair of kernel `{kernel}` is of one `nft` or one `system`"),
             };
+            match line.architecture {
+                Architecture::Amd64 => {}
+                Architecture::Arm64 => name += "/arm64",
+            }
             ensure!(
                 pairs.iter().all(|pair| pair.name != name),
                 "pair `{name}` is listed twice"
@@ -71,7 +89,7 @@ impl File {
                 architecture: line.architecture,
                 kernel: find(&kernels, Kind::Kernel, &line.kernel, line.architecture)
                     .with_context(wrong)?,
-                userland: find(&userlands, Kind::Userland, &line.nft, line.architecture)
+                userland: find(&userlands, kind, userland, line.architecture)
                     .with_context(wrong)?,
                 default: line.default,
                 name: name.clone(),
@@ -98,6 +116,17 @@ impl File {
             suite: nft.suite.clone(),
             architecture: nft.architecture,
             packages: nft.packages.clone(),
+        });
+        self.checked(halves.collect())
+    }
+
+    fn systems(&self) -> Result<Vec<Half>> {
+        let halves = self.system.iter().map(|system| Half {
+            kind: Kind::System,
+            name: system.name.clone(),
+            suite: system.suite.clone(),
+            architecture: Architecture::Amd64,
+            packages: system.packages.clone(),
         });
         self.checked(halves.collect())
     }
@@ -131,7 +160,7 @@ impl File {
 fn find(halves: &[Half], kind: Kind, name: &str, architecture: Architecture) -> Result<Half> {
     let mut here = halves
         .iter()
-        .filter(|half| half.architecture == architecture);
+        .filter(|half| (half.kind, half.architecture) == (kind, architecture));
     let found = here.clone().find(|half| half.name == name);
     found.cloned().ok_or_else(|| {
         let names = list(here.by_ref().map(|half| &*half.name));

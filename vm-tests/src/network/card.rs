@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::record::{Direction, Record};
 
@@ -58,6 +59,17 @@ impl Card {
         self.record.add(Direction::ToMachine, frame);
         let sent = self.stream.write_all(&bytes);
         sent.context("the network card of the VM takes no frame")
+    }
+
+    /// Whether it takes a frame without anybody waiting: while a machine has no driver for it, it takes
+    /// none, but for a few that wait.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn takes_a_frame(&self) -> Result<bool> {
+        let mut watched = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut watched, PollTimeout::ZERO)?;
+        Ok(watched[0].any().unwrap_or(false))
     }
 
     /// The next frame, when one comes in time.

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::cover::{Case, Expectation, attempts, cases};
 use super::sources::{Pick, cloudflare, pick};
 use super::{Class, Cuts, Expected, Machine, Operation, Plan, Scenario, Step};
+use crate::cold::Change;
 use crate::network::packet::Target;
 
 /// A file as TOML has it.
@@ -46,6 +47,13 @@ struct WrittenMachine {
     others: Option<String>,
     #[serde(default)]
     disk: bool,
+    system: Option<WrittenSystem>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenSystem {
+    Systemd,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +157,23 @@ enum WrittenStep {
         #[serde(default)]
         ends: i32,
         says: Option<String>,
+    },
+    Write {
+        path: String,
+        text: String,
+    },
+    Boot {
+        #[serde(default)]
+        files: BTreeMap<String, String>,
+        #[serde(default)]
+        masked: Vec<String>,
+        #[serde(default)]
+        caught: bool,
+    },
+    End {
+        how: String,
+        #[serde(default)]
+        caught: bool,
     },
 }
 
@@ -310,6 +335,7 @@ impl Reader {
             cards,
             serves,
             others: written.others,
+            systemd: matches!(written.system, Some(WrittenSystem::Systemd)),
             disk: written.disk,
         }
     }
@@ -495,6 +521,14 @@ impl Reader {
         }
     }
 
+    fn is_whole(&mut self, machine: &Machine) {
+        if !machine.systemd || !machine.disk {
+            self.wrong(
+                "only a machine with `system = \"systemd\"` and `disk = true` boots and ends",
+            );
+        }
+    }
+
     fn step(
         &mut self,
         written: WrittenStep,
@@ -562,6 +596,20 @@ impl Reader {
                     self.wrong("a step runs nothing");
                 }
                 Step::Run { words, ends, says }
+            }
+            WrittenStep::Write { path, text } => Step::Write { path, text },
+            WrittenStep::Boot {
+                files,
+                masked,
+                caught,
+            } => {
+                self.is_whole(machine);
+                let change = Change { files, masked };
+                Step::Boot { change, caught }
+            }
+            WrittenStep::End { how, caught } => {
+                self.is_whole(machine);
+                Step::End { how, caught }
             }
         })
     }
@@ -701,6 +749,17 @@ mod tests {
             (
                 ("[[expect]]", "[[step]]\nadvance = \"soon\"\n[[expect]]"),
                 "`soon` is no time to advance, such as `70s`",
+            ),
+            (
+                ("[sources]", "system = \"upstart\"\n[sources]"),
+                "unknown variant `upstart`, expected `systemd`",
+            ),
+            (
+                (
+                    "[[expect]]\n        from = \"*\"\n        to = \"echo\"",
+                    "[[step]]\nboot = {}\n[[expect]]\nfrom = \"*\"\nto = \"echo\"",
+                ),
+                "only a machine with `system = \"systemd\"` and `disk = true` boots and ends",
             ),
         ];
         for (change, expected) in cases {

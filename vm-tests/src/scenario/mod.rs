@@ -21,6 +21,7 @@ pub use cover::Case;
 pub use cut::{Cuts, Operation};
 pub use file::{Unusable, read};
 
+use crate::cold::Change;
 use crate::network::packet::Target;
 use crate::probe::Verdict;
 use crate::vm::command_line::Clock;
@@ -62,6 +63,8 @@ pub struct Machine {
     pub serves: Vec<Port>,
     /// Tables of others, in nft's words.
     pub others: Option<String>,
+    /// Whether it is a whole system, which boots by itself.
+    pub systemd: bool,
     /// Whether portreeve's directories lie on its disk, and so outlive it.
     pub disk: bool,
 }
@@ -142,6 +145,28 @@ pub enum Step {
         ends: i32,
         /// What its answer must contain.
         says: Option<String>,
+    },
+    /// A file of the machine is written.
+    Write {
+        /// Where.
+        path: String,
+        /// What is in it then.
+        text: String,
+    },
+    /// The power fails, or has failed, and the machine starts anew: who is answered until it has
+    /// booted.
+    Boot {
+        /// What has been changed since.
+        change: Change,
+        /// Whether somebody must be answered who may not: the change is a mistake.
+        caught: bool,
+    },
+    /// The machine ends: who is answered until it is gone.
+    End {
+        /// What `systemctl` is told.
+        how: String,
+        /// Whether somebody must be answered who may not.
+        caught: bool,
     },
 }
 

@@ -1,7 +1,7 @@
 //! QEMU's command line, from what a machine shall be.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use portreeve_vm_agent::PORT;
 use smoltcp::wire::EthernetAddress;
@@ -15,9 +15,6 @@ pub const MACS: [EthernetAddress; CARDS] = [
     EthernetAddress([0x52, 0x54, 0, 0, 0, 0x10]),
     EthernetAddress([0x52, 0x54, 0, 0, 0, 0x11]),
 ];
-
-/// Bytes of memory, in MiB.
-pub const MEMORY_MIB: u32 = 256;
 
 /// What a machine is made of.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,6 +31,8 @@ pub struct Hardware {
     pub kernel: PathBuf,
     /// The files that it starts with.
     pub initrd: PathBuf,
+    /// Bytes of memory, in MiB.
+    pub memory_mib: u32,
 }
 
 /// How time goes by in a machine.
@@ -78,7 +77,8 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
     };
     let mut words = Words::default();
     words.say("-nodefaults -no-user-config -display none -no-reboot -smp 1");
-    words.say(&format!("-accel {} -m {MEMORY_MIB}", hardware.accelerator));
+    let size = hardware.memory_mib;
+    words.say(&format!("-accel {} -m {size}", hardware.accelerator));
     if hardware.architecture == Architecture::Arm64 {
         words.say("-cpu cortex-a57");
     }
@@ -89,9 +89,9 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
     }
     match memory {
         Memory::Own => words.say(&format!("-machine {machine}")),
-        Memory::Shared(file) => words.memory(machine, file, "on"),
+        Memory::Shared(file) => words.memory(machine, file, size, "on"),
         Memory::CopyOf(file) => {
-            words.memory(machine, file, "off");
+            words.memory(machine, file, size, "off");
             words.say("-incoming defer");
         }
     }
@@ -149,10 +149,10 @@ impl Words {
     }
 
     /// Memory that lies in a file.
-    fn memory(&mut self, machine: &str, file: &std::path::Path, share: &str) {
+    fn memory(&mut self, machine: &str, file: &Path, size: u32, share: &str) {
         self.say(&format!("-machine {machine},memory-backend=memory -object"));
         let mut object = OsString::from(format!(
-            "memory-backend-file,id=memory,size={MEMORY_MIB}M,share={share},mem-path="
+            "memory-backend-file,id=memory,size={size}M,share={share},mem-path="
         ));
         // QEMU reads two commas as one.
         object.push(file.to_string_lossy().replace(',', ",,"));
@@ -173,6 +173,7 @@ mod tests {
             clock: Clock::Real,
             kernel: "a kernel".into(),
             initrd: "initrd".into(),
+            memory_mib: 256,
         };
         let wires = Wires {
             control: 6,

@@ -45,6 +45,18 @@ impl Control {
         serde_json::from_str(&line).with_context(|| format!("the agent begins with {line:?}"))
     }
 
+    /// The agent's first word, if it comes until then.
+    ///
+    /// # Errors
+    /// When the machine is gone, or the word is none.
+    pub fn greeting(&mut self, until: Instant) -> Result<Option<Hello>> {
+        let Some(line) = self.lines.next_until(until)? else {
+            return Ok(None);
+        };
+        let hello = serde_json::from_str(&line);
+        hello.with_context(|| format!("the agent begins with {line:?}"))
+    }
+
     /// Asks, without waiting for the answer.
     ///
     /// # Errors
@@ -112,6 +124,16 @@ impl Control {
     pub fn run(&mut self, run: Run) -> Result<Ended> {
         let what = run.to_string();
         ended(&what, self.ask(&Request::Run(run))?)
+    }
+
+    /// Whether the machine is still there; waits until then for its end. What it says is lost.
+    pub(super) fn is_open(&mut self, until: Instant) -> bool {
+        while Instant::now() < until {
+            if self.lines.next_until(until).is_err() {
+                return false;
+            }
+        }
+        true
     }
 }
 

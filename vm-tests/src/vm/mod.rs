@@ -17,7 +17,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -71,7 +71,7 @@ impl Vm {
     ///
     /// # Errors
     /// When it cannot be started.
-    fn start(hardware: &Hardware, memory: &Memory, disk: &Disk) -> Result<Self> {
+    pub(crate) fn start(hardware: &Hardware, memory: &Memory, disk: &Disk) -> Result<Self> {
         let [control, qmp, first, second] = [pair()?, pair()?, pair()?, pair()?];
         let blocks = pair()?;
         let wires = Wires {
@@ -128,6 +128,19 @@ impl Vm {
                 anyhow::anyhow!("{error:#}; its console ends:{said}")
             }
         }
+    }
+
+    /// Whether the machine has turned itself off, which it may do until then.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn has_ended(&mut self, until: Instant) -> Result<bool> {
+        // QEMU closes its end of the control channel when it ends.
+        if self.control.is_open(until) {
+            return Ok(false);
+        }
+        self.qemu.wait()?;
+        Ok(true)
     }
 
     /// Pulls the plug.

@@ -48,6 +48,12 @@ impl Template {
         Ok(template)
     }
 
+    /// What it is made of.
+    #[must_use]
+    pub const fn hardware(&self) -> &Hardware {
+        &self.hardware
+    }
+
     fn keep(&self, vm: &mut Vm) -> Result<()> {
         // Only a state that is whole has its name.
         let unfinished = self.state.with_extension("new");
