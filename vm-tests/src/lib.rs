@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod file_system;
 pub mod image;
 pub mod kernels;
+pub mod known;
 pub mod matrix;
 pub mod network;
 pub mod operator;

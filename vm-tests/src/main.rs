@@ -14,12 +14,14 @@ use anyhow::{Context as _, Result, bail};
 use portreeve_vm_agent::Run;
 use portreeve_vm_tests::disk::Disk;
 use portreeve_vm_tests::fetch;
-use portreeve_vm_tests::kernels::{Kernels, Pair};
+use portreeve_vm_tests::kernels::{Architecture, Kernels, Pair};
+use portreeve_vm_tests::known::KnownDifferences;
 use portreeve_vm_tests::matrix::{Workshop, scenarios};
 use portreeve_vm_tests::report::{self, Sum};
 use portreeve_vm_tests::scenario::Step;
 use portreeve_vm_tests::vm::Vm;
 use portreeve_vm_tests::vm::command_line::{Clock, Memory};
+use portreeve_vm_tests::vm::emulator::{self, Accelerator};
 use portreeve_vm_tests::vm::template::DISK_BYTES;
 
 const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell | pairs]
@@ -36,6 +38,7 @@ const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell |
   --cuts N[@S]   so many power cuts instead of a few, wherever a scenario has some; the first one by
                  seed S instead of 0
   --junit FILE   write the results for programs that collect them
+  --kvm          run on this machine's own processor, if a few instructions show that it can
   --json         print a JSON value for each scenario instead of a line
   --target DIR   where cargo has put our programs
 ";
@@ -50,6 +53,7 @@ struct Arguments {
     require: bool,
     update: bool,
     json: bool,
+    kvm: bool,
     jobs: Option<usize>,
     cuts: Option<(u64, u64)>,
     junit: Option<PathBuf>,
@@ -70,6 +74,7 @@ impl Arguments {
                 "--require" => read.require = true,
                 "--update" => read.update = true,
                 "--json" => read.json = true,
+                "--kvm" => read.kvm = true,
                 option if option.starts_with('-') => return None,
                 _ => read.words.push(argument),
             }
@@ -118,16 +123,21 @@ fn kernels() -> Result<Kernels> {
     Kernels::read(&folder().join("kernels.toml"))
 }
 
-fn workshop(arguments: &Arguments) -> Workshop {
+fn workshop(arguments: &Arguments) -> Result<Workshop> {
     let root = folder().parent().unwrap_or(folder());
     let target = arguments.target.clone();
     let target = target.unwrap_or_else(|| root.join("target"));
-    Workshop {
+    Ok(Workshop {
         lock: folder().join("kernels.lock"),
         store: target.join("machines"),
         kept: target.join("machines/kept"),
         programs: target,
-    }
+        accelerator: match emulator::find(Architecture::Amd64) {
+            Some(emulator) if arguments.kvm => emulator::fastest(&emulator)?,
+            _ => Accelerator::Tcg,
+        },
+        known: KnownDifferences::read(&folder().join("known_differences.toml"))?,
+    })
 }
 
 /// The pairs that are meant.
@@ -165,7 +175,7 @@ fn list_pairs() -> Result<bool> {
 
 fn fetch_packages(arguments: &Arguments) -> Result<bool> {
     let kernels = kernels()?;
-    let workshop = workshop(arguments);
+    let workshop = workshop(arguments)?;
     let pairs = wanted(arguments, &kernels)?;
     let fetch = if arguments.update {
         fetch::update
@@ -193,7 +203,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let start = Instant::now();
     let stdout = Mutex::new(io::stdout());
-    let finished = workshop(arguments).run(&pairs, &scenarios, jobs, &|finished| {
+    let finished = workshop(arguments)?.run(&pairs, &scenarios, jobs, &|finished| {
         let text = if arguments.json {
             report::value(finished).to_string()
         } else {
@@ -234,7 +244,7 @@ fn shell(arguments: &Arguments) -> Result<bool> {
     let kernels = kernels()?;
     let pairs = wanted(arguments, &kernels)?;
     let pair = pairs.last().context("no pair is meant")?;
-    let (hardware, _) = workshop(arguments).hardware(pair, Clock::Real)?;
+    let (hardware, _) = workshop(arguments)?.hardware(pair, Clock::Real)?;
     let (mut vm, hello) = Vm::boot(&hardware, &Memory::Own, &Disk::blank(DISK_BYTES))?;
     eprintln!(
         "{}: Linux {}; one line at a time is run by its shell",

@@ -19,11 +19,12 @@ use crate::disk::Disk;
 use crate::fetch::{Lock, hexadecimal};
 use crate::image::{Image, Parts, build};
 use crate::kernels::{Architecture, Kind, Pair};
+use crate::known::KnownDifferences;
 use crate::run::{Findings, Origin, run};
 use crate::scenario::Scenario;
 use crate::subject::Subject;
 use crate::vm::command_line::{Clock, Hardware, Memory, Wires, arguments};
-use crate::vm::emulator;
+use crate::vm::emulator::{self, Accelerator};
 use crate::vm::template::{DISK_BYTES, Template};
 
 /// What machines are made from.
@@ -37,6 +38,10 @@ pub struct Workshop {
     pub programs: PathBuf,
     /// Where is kept what a run that went wrong leaves.
     pub kept: PathBuf,
+    /// What machines run under that can.
+    pub accelerator: Accelerator,
+    /// Where the model and a kernel are known to differ.
+    pub known: KnownDifferences,
 }
 
 /// What came of one scenario on one pair.
@@ -177,13 +182,21 @@ impl Workshop {
         let hardware = Hardware {
             emulator,
             architecture: pair.architecture,
-            accelerator: emulator::accelerator(),
+            accelerator: self.accelerator(pair, clock),
             clock,
             kernel: image.kernel,
             initrd: image.initrd,
             memory_mib: image.memory_mib,
         };
         Ok((hardware, image.digest))
+    }
+
+    /// Only what is emulated counts its instructions, or is of another architecture.
+    fn accelerator(&self, pair: &Pair, clock: Clock) -> Accelerator {
+        match (pair.architecture, clock) {
+            (Architecture::Amd64, Clock::Real) => self.accelerator,
+            _ => Accelerator::Tcg,
+        }
     }
 
     fn template(&self, pair: &Pair, clock: Clock) -> Result<Template> {
@@ -206,7 +219,10 @@ impl Workshop {
             Ok(subject) => subject,
             Err(error) => return Ending::Broken(error),
         };
-        let found = run(scenario, origin, &mut subject);
+        let mut found = run(scenario, origin, &mut subject);
+        if let Ok(found) = &mut found {
+            self.known.settle(&pair.name, &scenario.name, found);
+        }
         if !found.as_ref().is_ok_and(Findings::is_good)
             && let Err(error) = self.keep(&mut subject, pair, scenario)
         {
@@ -218,8 +234,8 @@ impl Workshop {
         }
     }
 
-    /// Keeps what tells why: the console, the rules with their counters, every frame, and what was on
-    /// the disk when the machine began, if anything of portreeve's was.
+    /// Keeps what tells why: the console, what the kernel said, the rules with their counters, every
+    /// frame, and what was on the disk when the machine began, if anything of portreeve's was.
     fn keep(&self, subject: &mut Subject, pair: &Pair, scenario: &Scenario) -> Result<()> {
         let folder = self
             .kept
@@ -239,6 +255,9 @@ impl Workshop {
             && let Ok(journal) = subject.must_run(Run::new("journalctl", &["-b", "--no-pager"]))
         {
             fs::write(folder.join("journal.txt"), journal)?;
+        }
+        if let Ok(log) = subject.kernel_log() {
+            fs::write(folder.join("dmesg.txt"), log.join("\n"))?;
         }
         if let Ok(rules) = subject.rules_with_counters() {
             fs::write(folder.join("ruleset.nft"), rules)?;

@@ -304,6 +304,7 @@ impl Session<'_> {
                 service,
             } => self.tunnel(*protocol, *to, *service),
             Step::Reach { to, open } => self.reach(*to, *open),
+            Step::Forward { from, to, by } => self.forward(*from, *to, *by),
             Step::Run { words, ends, says } => self.run(words, *ends, says.as_deref()),
             Step::Write { path, text } => self.write(path, text.clone()),
             Step::Boot { change, caught } => self.start_anew(change, &scenario.cases, *caught),
@@ -410,6 +411,26 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Has somebody talk to a host behind the machine, at an address of the machine.
+    fn forward(&mut self, from: IpAddr, to: SocketAddr, by: SocketAddr) -> Result<()> {
+        const SAID: &str = "anybody there";
+        let server = self.subject.inner_hosts().listen(by)?;
+        let client = self.subject.hosts().connect(from, to)?;
+        let what = format!("a connection from {from} to {to}, which leads to {by}");
+        self.subject.until_behind_any(&what, |[outer, inner]| {
+            (outer.is_established(client) && inner.is_established(server)).then_some(())
+        })?;
+        self.subject.hosts().send_line(client, SAID)?;
+        let heard = self
+            .subject
+            .until_behind_any("a line behind the machine", |[_, inner]| inner.line(server))?;
+        if heard != SAID {
+            self.fail(format!("at {by} came {heard:?}, not {SAID:?}"));
+        }
+        self.subject.hosts().abort(client);
+        Ok(())
+    }
+
     fn run(&mut self, words: &[String], ends: i32, says: Option<&str>) -> Result<()> {
         let (program, arguments) = words.split_first().context("no program is named")?;
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -435,10 +456,7 @@ impl Session<'_> {
 
     /// A kernel that complains has not judged anything.
     fn health(&mut self) -> Result<()> {
-        let lines = match self.subject.ask(&Request::KernelLog)? {
-            Answer::Log(lines) => lines,
-            other => bail!("the agent was asked for the kernel's log and answered {other:?}"),
-        };
+        let lines = self.subject.kernel_log()?;
         match complaint(lines.iter().map(String::as_str)) {
             Some(line) => bail!("the VM's kernel complains: {line}"),
             None => Ok(()),

@@ -30,6 +30,8 @@ pub struct Subject {
     pub begun_with: Option<Disk>,
     segments: [Segment; CARDS],
     hosts: [Hosts; CARDS],
+    /// What its kernel has said so far.
+    log: Vec<String>,
     prober: Prober,
 }
 
@@ -63,6 +65,7 @@ impl Subject {
             begun_with: None,
             segments,
             hosts: [Hosts::new(), Hosts::new()],
+            log: Vec::new(),
             prober: Prober::default(),
         })
     }
@@ -175,6 +178,11 @@ impl Subject {
         &mut self.hosts[0]
     }
 
+    /// The hosts behind the second card.
+    pub const fn inner_hosts(&mut self) -> &mut Hosts {
+        &mut self.hosts[1]
+    }
+
     /// Lets time pass on a machine whose clock skips it.
     ///
     /// # Errors
@@ -193,9 +201,21 @@ impl Subject {
         what: &str,
         mut found: impl FnMut(&mut Hosts) -> Option<T>,
     ) -> Result<T> {
+        self.until_behind_any(what, |[hosts, _]| found(hosts))
+    }
+
+    /// The same, where hosts behind both cards have a part in it.
+    ///
+    /// # Errors
+    /// As for [`until`](Self::until).
+    pub fn until_behind_any<T>(
+        &mut self,
+        what: &str,
+        mut found: impl FnMut(&mut [Hosts; CARDS]) -> Option<T>,
+    ) -> Result<T> {
         let until = Instant::now() + TALKS_WITHIN;
         loop {
-            if let Some(found) = found(&mut self.hosts[0]) {
+            if let Some(found) = found(&mut self.hosts) {
                 return Ok(found);
             }
             if Instant::now() > until {
@@ -225,6 +245,18 @@ impl Subject {
         // The hosts have clocks of their own: they are looked at again soon.
         poll(&mut watched, PollTimeout::from(20_u8))?;
         Ok(())
+    }
+
+    /// Everything that its kernel has said so far.
+    ///
+    /// # Errors
+    /// When the machine does not tell.
+    pub fn kernel_log(&mut self) -> Result<&[String]> {
+        match self.ask(&Request::KernelLog)? {
+            Answer::Log(lines) => self.log.extend(lines),
+            other => bail!("the agent was asked for the kernel's log and answered {other:?}"),
+        }
+        Ok(&self.log)
     }
 
     /// The rules that are loaded, with what their counters say.

@@ -137,6 +137,15 @@ pub enum Step {
         /// Whether it must be made.
         open: bool,
     },
+    /// Somebody talks to a host behind the machine, where a table of others leads them there.
+    Forward {
+        /// From where.
+        from: IpAddr,
+        /// To which address of the machine.
+        to: SocketAddr,
+        /// Who answers, behind its second card.
+        by: SocketAddr,
+    },
     /// A program of the machine is run.
     Run {
         /// Its path and arguments.

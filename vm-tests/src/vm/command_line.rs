@@ -7,6 +7,7 @@ use portreeve_vm_agent::PORT;
 use smoltcp::wire::EthernetAddress;
 
 use super::CARDS;
+use super::emulator::Accelerator;
 use crate::disk::SECTOR_BYTES;
 use crate::kernels::Architecture;
 
@@ -23,8 +24,8 @@ pub struct Hardware {
     pub emulator: PathBuf,
     /// Its processor's family.
     pub architecture: Architecture,
-    /// How instructions are executed: `tcg` or `kvm`.
-    pub accelerator: &'static str,
+    /// How instructions are executed.
+    pub accelerator: Accelerator,
     /// How its time goes by.
     pub clock: Clock,
     /// The kernel.
@@ -78,7 +79,7 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
     let mut words = Words::default();
     words.say("-nodefaults -no-user-config -display none -no-reboot -smp 1");
     let size = hardware.memory_mib;
-    words.say(&format!("-accel {} -m {size}", hardware.accelerator));
+    words.say(&format!("-accel {} -m {size}", hardware.accelerator.word()));
     if hardware.architecture == Architecture::Arm64 {
         words.say("-cpu cortex-a57");
     }
@@ -169,7 +170,7 @@ mod tests {
         let hardware = Hardware {
             emulator: "qemu-system-x86_64".into(),
             architecture: Architecture::Amd64,
-            accelerator: "tcg",
+            accelerator: Accelerator::Tcg,
             clock: Clock::Real,
             kernel: "a kernel".into(),
             initrd: "initrd".into(),

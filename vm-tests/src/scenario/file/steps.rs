@@ -55,6 +55,11 @@ pub(super) enum WrittenStep {
         to: SocketAddr,
         open: bool,
     },
+    Forward {
+        from: IpAddr,
+        to: SocketAddr,
+        by: SocketAddr,
+    },
     Run {
         words: Vec<String>,
         #[serde(default)]
@@ -154,6 +159,7 @@ impl Reader {
                 }
             }
             WrittenStep::Reach { to, open } => Step::Reach { to, open },
+            WrittenStep::Forward { from, to, by } => Step::Forward { from, to, by },
             WrittenStep::Run { words, ends, says } => {
                 if words.is_empty() {
                     self.wrong("a step runs nothing");
