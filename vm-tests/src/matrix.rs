@@ -201,9 +201,11 @@ impl Workshop {
 
     fn template(&self, pair: &Pair, clock: Clock) -> Result<Template> {
         let (hardware, digest) = self.hardware(pair, clock)?;
-        // What was kept of a machine fits no machine that is built otherwise.
+        // What was kept of a machine fits no machine that is built otherwise, or by another QEMU.
+        let emulator = fs::metadata(&hardware.emulator)?;
+        let emulator = format!("{} {:?}", emulator.len(), emulator.modified()?);
         let words = arguments(&hardware, &Memory::Own, &Wires::default());
-        let mut digest = Sha256::new_with_prefix(digest);
+        let mut digest = Sha256::new_with_prefix(digest).chain_update(emulator);
         words
             .iter()
             .for_each(|it| digest.update(it.as_encoded_bytes()));

@@ -36,10 +36,13 @@ impl Template {
             memory: folder.join("memory"),
             state: folder.join("state"),
         };
+        fs::create_dir_all(folder)?;
+        // Two programs at once would boot into the same memory; the second one finds it made.
+        let lock = File::create(folder.join("lock"))?;
+        lock.lock()?;
         if template.state.is_file() {
             return Ok(template);
         }
-        fs::create_dir_all(folder)?;
         let memory = Memory::Shared(template.memory.clone());
         let (mut vm, _) = Vm::boot(hardware, &memory, &Disk::blank(DISK_BYTES))?;
         template
