@@ -94,12 +94,16 @@ fn hello(failed_modules: Vec<String>) -> io::Result<Hello> {
     let links = Links::open()?;
     links.up(LOOPBACK, None)?;
     links.address(BARRIER.into(), LOOPBACK)?;
+    let interfaces = cards()?;
+    for card in &interfaces {
+        keep_order(card)?;
+    }
     Ok(Hello {
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
             .trim()
             .to_owned(),
         failed_modules,
-        interfaces: cards()?,
+        interfaces,
     })
 }
 
@@ -137,6 +141,22 @@ fn load(path: &str) -> io::Result<()> {
         Err(Errno::EEXIST) => Ok(()),
         loaded => Ok(loaded?),
     }
+}
+
+/// Has a card send everything at once, in the order in which the kernel answers.
+///
+/// Since Linux 6.11 its driver holds back what is more than a few packets (byte queue limits,
+/// `virtnet_poll_tx`), and a queue in which ARP waits behind nobody overtakes what was answered before
+/// it: then its answer proves nothing.
+fn keep_order(card: &str) -> io::Result<()> {
+    let folder = format!("/sys/class/net/{card}/queues/tx-0/byte_queue_limits");
+    for limit in ["limit_min", "limit"] {
+        match fs::write(format!("{folder}/{limit}"), "max") {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The network cards: interfaces with a device behind them.
