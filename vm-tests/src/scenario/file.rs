@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use portreeve_model::address::{AddressSet, Family, Prefix};
 use portreeve_model::ruleset::Reject;
-use portreeve_vm_agent::{Port, Protocol};
 use serde::Deserialize;
 
 use super::cover::{Case, Expectation, attempts, cases};
@@ -241,10 +240,9 @@ impl Reader {
         let cards = cards.map(|(name, words)| self.card(name, words));
         let mut serves = Vec::new();
         for word in written.serves {
-            match Target::from_word(&word) {
-                Some(Target::Tcp(number)) => serves.push(port(Protocol::Tcp, number)),
-                Some(Target::Udp(number)) => serves.push(port(Protocol::Udp, number)),
-                _ => self.wrong(format!(
+            match Target::from_word(&word).and_then(Target::port) {
+                Some(port) => serves.push(port),
+                None => self.wrong(format!(
                     "the machine cannot serve `{word}`; write `tcp/443` or `udp/53`"
                 )),
             }
@@ -413,10 +411,6 @@ fn probes(expectation: &Expectation, classes: &[Class], machine: &Machine) -> Ve
         }
     }
     found
-}
-
-const fn port(protocol: Protocol, number: u16) -> Port {
-    Port { protocol, number }
 }
 
 #[cfg(test)]

@@ -205,10 +205,7 @@ impl Machine {
     /// Everything that can be asked of it.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        let served = self.serves.iter().map(|port| match port.protocol {
-            Protocol::Tcp => Target::Tcp(port.number),
-            Protocol::Udp => Target::Udp(port.number),
-        });
+        let served = self.serves.iter().map(|port| Target::from(*port));
         served.chain([Target::Echo]).collect()
     }
 }
@@ -216,10 +213,18 @@ impl Machine {
 /// `tcp/443`, `echo`.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(port) => write!(f, "tcp/{port}"),
-            Self::Udp(port) => write!(f, "udp/{port}"),
-            Self::Echo => f.write_str("echo"),
+        match self.port() {
+            Some(port) => port.fmt(f),
+            None => f.write_str("echo"),
+        }
+    }
+}
+
+impl From<Port> for Target {
+    fn from(Port { protocol, number }: Port) -> Self {
+        match protocol {
+            Protocol::Tcp => Self::Tcp(number),
+            Protocol::Udp => Self::Udp(number),
         }
     }
 }
@@ -231,13 +236,19 @@ impl Target {
         if word == "echo" {
             return Some(Self::Echo);
         }
-        let (protocol, port) = word.split_once('/')?;
-        let port = port.parse().ok().filter(|port| *port > 0)?;
-        match protocol {
-            "tcp" => Some(Self::Tcp(port)),
-            "udp" => Some(Self::Udp(port)),
-            _ => None,
-        }
+        let port: Port = word.parse().ok()?;
+        (port.number > 0).then_some(port.into())
+    }
+
+    /// The port that it is, if it is one.
+    #[must_use]
+    pub const fn port(self) -> Option<Port> {
+        let (protocol, number) = match self {
+            Self::Tcp(number) => (Protocol::Tcp, number),
+            Self::Udp(number) => (Protocol::Udp, number),
+            Self::Echo => return None,
+        };
+        Some(Port { protocol, number })
     }
 }
 
