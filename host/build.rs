@@ -55,6 +55,11 @@ fn embed() -> Result<(), Box<dyn Error>> {
     let target = env::var("TARGET")?;
     // To load the code, the same target is named again; it saves asking the processor.
     println!("cargo:rustc-env=PORTREEVE_TARGET={target}");
+    let (here, there) = (env::consts::ARCH, env::var("CARGO_CFG_TARGET_ARCH")?);
+    if cfg!(not(feature = "cross")) && here != there {
+        let message = format!("building on {here} for {there} takes `--features portreeve/cross`");
+        return Err(message.into());
+    }
     let engine = Engine::new(&engine::config(Some(&target))?)?;
 
     let mut table = String::from("const BUILTIN: &[Builtin] = &[\n");
