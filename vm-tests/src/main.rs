@@ -29,7 +29,7 @@ const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell |
   NAME…    run these scenarios, by name or file; all of ours, if none is said
   fetch    download the packages that the lock file names; --update: name the newest ones
   shell    boot a VM and run what stdin says in it, a line at a time
-  pairs    list what there is
+  pairs    list what there is, or what --kernel means
 
   --kernel K     this kernel or pair; may be repeated; `all` is every pair. Unless it is said, the
                  oldest pair and the usual one, 5.10/0.9.8 and 6.1/1.0.6, and 6.1/systemd-252
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
     let done = match arguments.words.first().map(String::as_str) {
         Some("fetch") => fetch_packages(&arguments),
         Some("shell") => shell(&arguments),
-        Some("pairs") => list_pairs(),
+        Some("pairs") => list_pairs(&arguments),
         _ => run(&arguments),
     };
     match done {
@@ -166,8 +166,13 @@ fn wanted<'a>(arguments: &Arguments, kernels: &'a Kernels) -> Result<Vec<&'a Pai
     Ok(pairs)
 }
 
-fn list_pairs() -> Result<bool> {
-    for pair in kernels()?.pairs() {
+fn list_pairs(arguments: &Arguments) -> Result<bool> {
+    let kernels = kernels()?;
+    let pairs = match arguments.kernels.as_slice() {
+        [] => kernels.pairs().iter().collect(),
+        _ => wanted(arguments, &kernels)?,
+    };
+    for pair in pairs {
         println!("{}", pair.name);
     }
     Ok(true)

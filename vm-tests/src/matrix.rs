@@ -138,9 +138,9 @@ impl Workshop {
             ));
         }
         if let Some(missing) = self.missing_program(pair.architecture) {
-            let missing = missing.display();
+            let (missing, pair) = (missing.display(), &pair.name);
             return Ready::Skipped(format!(
-                "{missing} was not built; `cargo xtask vm` builds it for amd64"
+                "{missing} was not built; `cargo xtask vm --kernel {pair}` builds it"
             ));
         }
         match self.template(pair, clock) {

@@ -40,6 +40,12 @@ impl Machine {
             .any(|folder| Path::new(folder).join(name).is_file())
     }
 
+    /// Whether this compiler is here, with a C library's headers.
+    pub(crate) fn compiles_c(self, compiler: &str) -> bool {
+        let look = ["-E", "-include", "stdlib.h", "-x", "c", "/dev/null"];
+        program(Path::new(compiler)).args(&look).works()
+    }
+
     pub(crate) fn has_rustup(self) -> bool {
         program(Path::new("rustup")).args(&["--version"]).works()
     }

@@ -2,6 +2,7 @@
 //!
 //! Each command sets the machine up first. Nothing here needs an answer from a terminal.
 
+mod architecture;
 mod fuzz;
 mod machine;
 mod setup;

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::machine::{MUSL, Machine, WASM};
+use crate::architecture::Architecture;
+use crate::machine::{Machine, WASM};
 use crate::step::{Ended, cargo, program};
 
 /// A tool that is looked for, and the Debian package that has it.
@@ -87,22 +88,22 @@ pub(crate) fn ensure_target(target: &str) -> io::Result<()> {
     }
 }
 
-/// Sees to it that virtual machines can be started, and that what runs in them can be built. Without an
-/// emulator scenarios are skipped, so that is only said.
-pub(crate) fn ensure_virtual_machines(emulators: &[(&str, &str)]) -> io::Result<Machine> {
-    let machine = ensure(Needs::Toolchain)?;
-    ensure_target(MUSL)?;
-    if !machine.has_tool("x86_64-linux-musl-gcc") {
-        install(machine, &["musl-tools"])?;
+/// Sees to it that virtual machines of an architecture can be started, and that what runs in them
+/// can be built. Without an emulator scenarios are skipped, so that is only said.
+pub(crate) fn ensure_virtual_machines(architecture: &Architecture) -> io::Result<()> {
+    let machine = Machine;
+    ensure_target(architecture.target)?;
+    let (compiler, packages) = architecture.compiler;
+    if !machine.compiles_c(compiler) {
+        install(machine, packages)?;
     }
-    let missing = emulators
-        .iter()
-        .filter(|(program, _)| !machine.has_tool(program));
-    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
-    if let Err(error) = install(machine, &missing) {
+    let (emulator, package) = architecture.emulator;
+    if !machine.has_tool(emulator)
+        && let Err(error) = install(machine, &[package])
+    {
         println!("{error}");
     }
-    Ok(machine)
+    Ok(())
 }
 
 /// Sees to it that cargo-fuzz and what it compiles libFuzzer with are there.
