@@ -98,6 +98,8 @@ pub enum Command {
     Explain(Explain),
     /// Show which packets fare otherwise under two rule sets, with one of each kind; changes nothing
     Diff(Diff),
+    /// Try scenarios: who reaches what, on the model, in a namespace or on real kernels; changes nothing
+    Test(Test),
 }
 
 /// Show what would be applied.
@@ -170,6 +172,35 @@ pub struct Diff {
     /// The second, named likewise
     #[arg(value_name = "AFTER", default_value = "planned")]
     pub after: String,
+}
+
+/// Try scenarios.
+#[derive(Args, Debug)]
+pub struct Test {
+    /// Files that say who must reach what; each says its policy itself
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// What they are tried on
+    #[arg(long, value_enum, default_value_t = Tier::Model)]
+    pub on: Tier,
+    /// With `vm`: this kernel, or kernel and nft; may be given again; `all` is every one. With `netns`:
+    /// the nft that goes with it
+    #[arg(long = "kernel", value_name = "KERNEL")]
+    pub kernels: Vec<String>,
+    /// Also write the results for programs that collect them
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// What scenarios are tried on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Tier {
+    /// The rule set as it would be installed, and the model's word on it; no machine is needed
+    Model,
+    /// This machine's kernel and nft, in a namespace that is thrown away
+    Netns,
+    /// Other kernels and nfts, in virtual machines
+    Vm,
 }
 
 /// The grammar of a packet, as `portreeve explain --help` shows it.

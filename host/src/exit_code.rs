@@ -12,9 +12,9 @@ pub enum ExitCode {
     Internal,
     /// 2: the command line makes no sense.
     Usage,
-    /// 3: the configuration, the inputs or the draft is invalid.
+    /// 3: the configuration, the inputs, the draft or a scenario is invalid.
     Invalid,
-    /// 4: a goal is refuted, or cannot be decided.
+    /// 4: a goal is refuted, or cannot be decided; or a scenario fails.
     Refuted,
     /// 5: the policy failed: trap, fuel, memory, time, or it is not a policy.
     Policy,
@@ -26,6 +26,8 @@ pub enum ExitCode {
     Drift,
     /// 9: a feed could not be had and none is cached.
     Feed,
+    /// 10: a scenario could not be tried, or not to its end.
+    Untested,
 }
 
 impl ExitCode {
@@ -43,6 +45,7 @@ impl ExitCode {
             Self::RolledBack => 7,
             Self::Drift => 8,
             Self::Feed => 9,
+            Self::Untested => 10,
         }
     }
 }

@@ -71,7 +71,7 @@ impl fmt::Display for Watched {
 pub fn boot(subject: &mut Subject, cases: &[Case]) -> Result<Watched> {
     let until = Instant::now() + BOOTS_WITHIN;
     let mut watch = Watch::over(cases);
-    let (segment, vm) = subject.outside();
+    let (segment, vm) = subject.outside()?;
     while vm.control.greeting(Instant::now())?.is_none() {
         if Instant::now() > until {
             bail!("the VM does not boot");
@@ -97,7 +97,7 @@ pub fn end(subject: &mut Subject, how: &str, cases: &[Case]) -> Result<Watched> 
     let until = Instant::now() + ENDS_WITHIN;
     let mut watch = Watch::over(cases);
     watch.has_spoken = true;
-    let (segment, vm) = subject.outside();
+    let (segment, vm) = subject.outside()?;
     // Whether a wire that is cut is an error depends on whether the machine is gone.
     while watch.round(segment).is_ok() {
         if Instant::now() > until {

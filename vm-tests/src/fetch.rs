@@ -23,13 +23,13 @@ use crate::kernels::{Architecture, Half, Kernels, Pair};
 /// What renews the lock file.
 pub(crate) const UPDATE: &str = "cargo xtask vm fetch --update";
 
-/// Puts every package of `wanted` into `store`, as the file `lock` pins it. What is there already
+/// Puts every package of `wanted` into `store`, as `lock` pins it. What is there already
 /// is not fetched again.
 ///
 /// # Errors
 /// When a pair is not pinned, or a package cannot be had as it is pinned.
-pub fn fetch(kernels: &Kernels, lock: &Path, store: &Path, wanted: &[&Pair]) -> Result<()> {
-    let lock = Lock::read(lock)?;
+pub fn fetch(kernels: &Kernels, lock: &Lock, store: &Path, wanted: &[&Pair]) -> Result<()> {
+    std::fs::create_dir_all(store)?;
     let mut missing: BTreeMap<(&str, Architecture), Vec<&Package>> = BTreeMap::new();
     for half in wanted.iter().flat_map(|pair| pair.halves()) {
         let packages = missing.entry((&half.suite, half.architecture)).or_default();

@@ -4,10 +4,11 @@
 
 mod file;
 
+use std::env::consts::ARCH;
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::file::File;
@@ -112,6 +113,14 @@ impl Kernels {
         Self::parse(&text).with_context(failed)
     }
 
+    /// Those that this program carries.
+    ///
+    /// # Errors
+    /// When it was built with a file that says something that it may not.
+    pub fn carried() -> Result<Self> {
+        Self::parse(include_str!("../kernels.toml")).context("the kernels that are carried")
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let file: File = toml::from_str(text)?;
         let pairs = file.pairs()?;
@@ -180,6 +189,18 @@ impl fmt::Display for Architecture {
 }
 
 impl Architecture {
+    /// That of the machine that this runs on.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn of_this_machine() -> Result<Self> {
+        match ARCH {
+            "x86_64" => Ok(Self::Amd64),
+            "aarch64" => Ok(Self::Arm64),
+            other => bail!("machines are made for x86_64 and aarch64, and this one is of {other}"),
+        }
+    }
+
     /// Debian's name for it.
     #[must_use]
     pub fn name(self) -> &'static str {

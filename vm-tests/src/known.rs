@@ -40,6 +40,15 @@ impl KnownDifferences {
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 
+    /// Those that this program carries.
+    ///
+    /// # Errors
+    /// When it was built with a file that says something else.
+    pub fn carried() -> Result<Self> {
+        let text = include_str!("../known_differences.toml");
+        toml::from_str(text).context("the known differences that are carried")
+    }
+
     /// Excuses what is known of the differences that a scenario has found on a pair. One that is
     /// known, and was not found, is a failure.
     pub fn settle(&self, pair: &str, scenario: &str, found: &mut Findings) {
@@ -72,7 +81,7 @@ impl Known {
             Failure::Probe { case, .. } => {
                 case.class == self.from && case.probe.target.to_string() == self.to
             }
-            Failure::Other(_) => false,
+            Failure::Undecided { .. } | Failure::Other(_) => false,
         }
     }
 }

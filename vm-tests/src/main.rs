@@ -1,6 +1,10 @@
-//! `vm`: fetches what virtual machines are made of, and runs scenarios in them.
+//! `portreeve-harness`: tries scenarios on a model, in namespaces and in virtual machines, and fetches
+//! what those are made of.
 //!
-//! `cargo xtask vm` builds what goes into them first, and starts this.
+//! `portreeve test` starts it for a policy's author; `cargo xtask vm` builds everything first, and starts
+//! it for us.
+
+mod arguments;
 
 use std::fs;
 use std::io::{self, BufRead as _, Write as _};
@@ -11,143 +15,122 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use clap::Parser as _;
 use portreeve_vm_agent::Run;
 use portreeve_vm_tests::disk::Disk;
-use portreeve_vm_tests::fetch;
+use portreeve_vm_tests::fetch::{self, Lock};
 use portreeve_vm_tests::kernels::{Architecture, Kernels, Pair};
 use portreeve_vm_tests::known::KnownDifferences;
-use portreeve_vm_tests::matrix::{Workshop, scenarios};
+use portreeve_vm_tests::matrix::{Finished, Ground, Programs, Workshop, scenarios};
+use portreeve_vm_tests::namespaces::beside;
 use portreeve_vm_tests::report::{self, Sum};
-use portreeve_vm_tests::scenario::Step;
+use portreeve_vm_tests::scenario::{Scenario, Step};
+use portreeve_vm_tests::tier::Tier;
 use portreeve_vm_tests::vm::Vm;
 use portreeve_vm_tests::vm::command_line::{Clock, Memory};
 use portreeve_vm_tests::vm::emulator::{self, Accelerator};
 use portreeve_vm_tests::vm::template::DISK_BYTES;
 
-const USAGE: &str = "usage: vm [OPTION…] [NAME… | fetch [--update] | shell | pairs]
+use crate::arguments::{Arguments, Command, Places};
 
-  NAME…    run these scenarios, by name or file; all of ours, if none is said
-  fetch    download the packages that the lock file names; --update: name the newest ones
-  shell    boot a VM and run what stdin says in it, a line at a time
-  pairs    list what there is, or what --kernel means
-
-  --kernel K     this kernel or pair; may be repeated; `all` is every pair. Unless it is said, the
-                 oldest pair and the usual one, 5.10/0.9.8 and 6.1/1.0.6, and 6.1/systemd-252
-  --require      what would be skipped is a failure
-  --jobs N       so many VMs at a time; as many as there are processors
-  --cuts N[@S]   so many power cuts instead of a few, wherever a scenario has some; the first one by
-                 seed S instead of 0
-  --junit FILE   write the results for programs that collect them
-  --kvm          run on this machine's own processor, if a few instructions show that it can
-  --json         print a JSON value for each scenario instead of a line
-  --target DIR   where cargo has put our programs
-";
+/// How this program ends: the numbers are those of `portreeve`.
+const INVALID: u8 = 3;
+const FAILED: u8 = 4;
+const UNTESTED: u8 = 10;
 
 /// Pairs that a run is on when nobody says which: the oldest, the usual one, and one that boots.
 const USUAL: [&str; 3] = ["5.10/0.9.8", "6.1/1.0.6", "6.1/systemd-252"];
 
-#[derive(Default)]
-struct Arguments {
-    words: Vec<String>,
-    kernels: Vec<String>,
-    require: bool,
-    update: bool,
-    json: bool,
-    kvm: bool,
-    jobs: Option<usize>,
-    cuts: Option<(u64, u64)>,
-    junit: Option<PathBuf>,
-    target: Option<PathBuf>,
-}
-
-impl Arguments {
-    fn read(arguments: impl Iterator<Item = String>) -> Option<Self> {
-        let mut read = Self::default();
-        let mut arguments = arguments.peekable();
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--kernel" => read.kernels.push(arguments.next()?),
-                "--jobs" => read.jobs = Some(arguments.next()?.parse().ok().filter(|it| *it > 0)?),
-                "--cuts" => read.cuts = Some(cuts(&arguments.next()?)?),
-                "--junit" => read.junit = Some(arguments.next()?.into()),
-                "--target" => read.target = Some(arguments.next()?.into()),
-                "--require" => read.require = true,
-                "--update" => read.update = true,
-                "--json" => read.json = true,
-                "--kvm" => read.kvm = true,
-                option if option.starts_with('-') => return None,
-                _ => read.words.push(argument),
-            }
-        }
-        Some(read)
-    }
-}
-
-/// How many power cuts, and the first one's seed.
-fn cuts(word: &str) -> Option<(u64, u64)> {
-    let (times, seed) = word.split_once('@').unwrap_or((word, "0"));
-    Some((times.parse().ok()?, seed.parse().ok()?))
-}
-
 fn main() -> ExitCode {
-    if std::env::args().any(|it| it == "--help") {
-        print!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    let Some(arguments) = Arguments::read(std::env::args().skip(1)) else {
-        eprint!("{USAGE}");
-        return ExitCode::from(2);
+    let arguments = Arguments::parse();
+    let places = &arguments.places;
+    let done = match &arguments.command {
+        Some(Command::Fetch { update }) => fetch_packages(places, *update),
+        Some(Command::Shell) => shell(&arguments),
+        Some(Command::Pairs) => list_pairs(places),
+        None => run(&arguments),
     };
-    let done = match arguments.words.first().map(String::as_str) {
-        Some("fetch") => fetch_packages(&arguments),
-        Some("shell") => shell(&arguments),
-        Some("pairs") => list_pairs(&arguments),
-        _ => run(&arguments),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("vm: {error:#}");
-            ExitCode::FAILURE
-        }
+    done.unwrap_or_else(|error| {
+        eprintln!("portreeve-harness: {error:#}");
+        UNTESTED.into()
+    })
+}
+
+fn kernels(places: &Places) -> Result<Kernels> {
+    match &places.kernels_from {
+        Some(folder) => Kernels::read(&folder.join("kernels.toml")),
+        None => Kernels::carried(),
     }
 }
 
-/// Where everything of ours is.
-fn folder() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+fn lock(places: &Places) -> Result<Lock> {
+    match &places.kernels_from {
+        Some(folder) => Lock::read(&folder.join("kernels.lock")),
+        None => Lock::carried(),
+    }
 }
 
-fn kernels() -> Result<Kernels> {
-    Kernels::read(&folder().join("kernels.toml"))
+fn known(places: &Places) -> Result<KnownDifferences> {
+    match &places.kernels_from {
+        Some(folder) => KnownDifferences::read(&folder.join("known_differences.toml")),
+        None => KnownDifferences::carried(),
+    }
+}
+
+fn store(places: &Places) -> Result<PathBuf> {
+    if let Some(store) = &places.store {
+        return Ok(store.clone());
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || variable("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = cache.or_else(home);
+    let cache = cache.context("there is no home folder to keep anything in; say --store")?;
+    Ok(cache.join("portreeve"))
 }
 
 fn workshop(arguments: &Arguments) -> Result<Workshop> {
-    let root = folder().parent().unwrap_or(folder());
-    let target = arguments.target.clone();
-    let target = target.unwrap_or_else(|| root.join("target"));
+    let places = &arguments.places;
+    let store = store(places)?;
     Ok(Workshop {
-        lock: folder().join("kernels.lock"),
-        store: target.join("machines"),
-        kept: target.join("machines/kept"),
-        programs: target,
+        lock: lock(places)?,
+        kept: store.join("kept"),
+        store,
+        programs: programs(arguments)?,
         accelerator: match emulator::find(Architecture::Amd64) {
             Some(emulator) if arguments.kvm => emulator::fastest(&emulator)?,
             _ => Accelerator::Tcg,
         },
-        known: KnownDifferences::read(&folder().join("known_differences.toml"))?,
+        known: known(places)?,
     })
 }
 
+/// The agent and the portreeve that are said. The model needs no agent.
+fn programs(arguments: &Arguments) -> Result<Programs> {
+    const AGENT: &str = "portreeve-vm-agent";
+    let places = &arguments.places;
+    let portreeve = match (&places.target, &places.portreeve) {
+        (Some(target), _) => return Ok(Programs::Target(target.clone())),
+        (None, Some(portreeve)) => portreeve.clone(),
+        (None, None) => bail!("say --portreeve: there is nothing to test"),
+    };
+    let agent = match (&places.agent, arguments.on) {
+        (Some(agent), _) => agent.clone(),
+        (None, Tier::Model) => AGENT.into(),
+        (None, Tier::Namespaces | Tier::Vm) => beside(AGENT)
+            .with_context(|| format!("{AGENT} does not stand beside this program; say --agent"))?,
+    };
+    Ok(Programs::These { agent, portreeve })
+}
+
 /// The pairs that are meant.
-fn wanted<'a>(arguments: &Arguments, kernels: &'a Kernels) -> Result<Vec<&'a Pair>> {
+fn wanted<'a>(names: &[String], kernels: &'a Kernels) -> Result<Vec<&'a Pair>> {
     let all = || kernels.pairs().iter().filter(|pair| pair.default);
-    if arguments.kernels.iter().any(|name| name == "all") {
+    if names.iter().any(|name| name == "all") {
         return Ok(all().collect());
     }
     let usual = || USUAL.map(str::to_owned).to_vec();
-    let names = match arguments.kernels.as_slice() {
+    let names = match names {
         [] => usual(),
         names => names.to_vec(),
     };
@@ -166,50 +149,97 @@ fn wanted<'a>(arguments: &Arguments, kernels: &'a Kernels) -> Result<Vec<&'a Pai
     Ok(pairs)
 }
 
-fn list_pairs(arguments: &Arguments) -> Result<bool> {
-    let kernels = kernels()?;
-    let pairs = match arguments.kernels.as_slice() {
+/// What scenarios are tried on.
+fn grounds<'a>(arguments: &Arguments, kernels: &'a Kernels) -> Result<Vec<Ground<'a>>> {
+    let names = &arguments.places.kernels;
+    let pairs = || wanted(names, kernels);
+    Ok(match arguments.on {
+        Tier::Model => vec![Ground::Model],
+        Tier::Namespaces if names.is_empty() => vec![Ground::Namespaces(None)],
+        Tier::Namespaces => {
+            let pairs = pairs()?.into_iter();
+            pairs.map(|pair| Ground::Namespaces(Some(pair))).collect()
+        }
+        Tier::Vm => pairs()?.into_iter().map(Ground::Vm).collect(),
+    })
+}
+
+fn list_pairs(places: &Places) -> Result<ExitCode> {
+    let kernels = kernels(places)?;
+    let pairs = match places.kernels.as_slice() {
         [] => kernels.pairs().iter().collect(),
-        _ => wanted(arguments, &kernels)?,
+        names => wanted(names, &kernels)?,
     };
     for pair in pairs {
         println!("{}", pair.name);
     }
-    Ok(true)
+    Ok(ExitCode::SUCCESS)
 }
 
-fn fetch_packages(arguments: &Arguments) -> Result<bool> {
-    let kernels = kernels()?;
-    let workshop = workshop(arguments)?;
-    let pairs = wanted(arguments, &kernels)?;
-    let fetch = if arguments.update {
-        fetch::update
+fn fetch_packages(places: &Places, update: bool) -> Result<ExitCode> {
+    let kernels = kernels(places)?;
+    let store = store(places)?;
+    let pairs = wanted(&places.kernels, &kernels)?;
+    if update {
+        let folder = places.kernels_from.as_ref();
+        let folder = folder.context("say --kernels: there is no lock file to write")?;
+        fetch::update(&kernels, &folder.join("kernels.lock"), &store, &pairs)?;
     } else {
-        fetch::fetch
-    };
-    fetch(&kernels, &workshop.lock, &workshop.store, &pairs)?;
-    Ok(true)
+        fetch::fetch(&kernels, &lock(places)?, &store, &pairs)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn run(arguments: &Arguments) -> Result<bool> {
-    let kernels = kernels()?;
-    let pairs = wanted(arguments, &kernels)?;
-    let mut scenarios = scenarios(&folder().join("scenarios"), &arguments.words)?;
-    if let Some((times, seed)) = arguments.cuts {
-        let steps = scenarios.iter_mut().flat_map(|it| &mut it.steps);
-        for step in steps {
-            if let Step::Cut(cuts) = step {
-                (cuts.times, cuts.seed) = (times, seed);
-            }
+fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut scenarios = match scenarios(arguments.places.scenarios.as_deref(), &arguments.names) {
+        Ok(scenarios) if scenarios.is_empty() => bail!("say a scenario: there is none to run"),
+        Ok(scenarios) => scenarios,
+        Err(error) => {
+            eprintln!("portreeve-harness: {error:#}");
+            return Ok(INVALID.into());
+        }
+    };
+    if arguments.names.is_empty() {
+        // Of ours some are meant for one kind of machine only; who names one wants to know of it.
+        scenarios.retain(|scenario| arguments.on.refuses(scenario).is_none());
+    }
+    change_cuts(arguments, &mut scenarios);
+    let kernels = kernels(&arguments.places)?;
+    let grounds = grounds(arguments, &kernels)?;
+    let jobs = arguments.jobs.map(Into::into);
+    let jobs = jobs.map_or_else(thread::available_parallelism, Ok)?.get();
+    let start = Instant::now();
+    let finished = workshop(arguments)?.run(&grounds, &scenarios, jobs, &tell(arguments.json));
+    if finished.is_empty() {
+        bail!(
+            "no scenario is for such a machine: `system = \"systemd\"` runs on `systemd-252` only"
+        );
+    }
+    if let Some(path) = &arguments.junit {
+        let text = report::junit(&finished);
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    let sum = Sum::of(&finished);
+    eprintln!("\n{}", sum.text(start.elapsed()));
+    Ok(judge(&sum, arguments.require))
+}
+
+fn change_cuts(arguments: &Arguments, scenarios: &mut [Scenario]) {
+    let Some((times, seed)) = arguments.cuts else {
+        return;
+    };
+    for step in scenarios.iter_mut().flat_map(|it| &mut it.steps) {
+        if let Step::Cut(cuts) = step {
+            (cuts.times, cuts.seed) = (times, seed);
         }
     }
-    let jobs = arguments
-        .jobs
-        .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let start = Instant::now();
+}
+
+/// Tells of each scenario as it ends.
+fn tell(json: bool) -> impl Fn(&Finished) + Sync {
     let stdout = Mutex::new(io::stdout());
-    let finished = workshop(arguments)?.run(&pairs, &scenarios, jobs, &|finished| {
-        let text = if arguments.json {
+    move |finished| {
+        let text = if json {
             report::value(finished).to_string()
         } else {
             report::line(finished)
@@ -217,37 +247,28 @@ fn run(arguments: &Arguments) -> Result<bool> {
         let mut stdout = stdout.lock().expect("nobody panics here");
         // Whoever has closed the pipe does not want to know.
         let _ = writeln!(stdout, "{text}");
-    });
-    if finished.is_empty() {
-        bail!(
-            "no scenario is for such a machine: `system = \"systemd\"` runs on `systemd-252` only"
-        );
     }
-    let sum = Sum::of(&finished);
-    if let Some(path) = &arguments.junit {
-        let text = report::junit(&finished);
-        fs::write(path, text).with_context(|| path.display().to_string())?;
-    }
-    eprintln!("\n{}", sum.text(start.elapsed()));
+}
+
+/// How that ends.
+fn judge(sum: &Sum, required: bool) -> ExitCode {
     let ran = sum.good + sum.failed + sum.broken;
-    if sum.skipped > 0 || ran == 0 {
-        eprintln!(
-            "nothing is known of what was skipped{}",
-            if arguments.require {
-                ", and it is required"
-            } else {
-                ""
-            }
-        );
+    let incomplete = sum.skipped > 0 || ran == 0;
+    if incomplete {
+        let required = if required { ", and it is required" } else { "" };
+        eprintln!("nothing is known of what was skipped{required}");
     }
-    let complete = !arguments.require || (sum.skipped == 0 && ran > 0);
-    Ok(sum.failed + sum.broken == 0 && complete)
+    match (sum.failed, sum.broken) {
+        (0, 0) if !(required && incomplete) => ExitCode::SUCCESS,
+        (0, _) => UNTESTED.into(),
+        (_, _) => FAILED.into(),
+    }
 }
 
 /// Boots a VM and runs in it what stdin says.
-fn shell(arguments: &Arguments) -> Result<bool> {
-    let kernels = kernels()?;
-    let pairs = wanted(arguments, &kernels)?;
+fn shell(arguments: &Arguments) -> Result<ExitCode> {
+    let kernels = kernels(&arguments.places)?;
+    let pairs = wanted(&arguments.places.kernels, &kernels)?;
     let pair = pairs.last().context("no pair is meant")?;
     let (hardware, _) = workshop(arguments)?.hardware(pair, Clock::Real)?;
     let (mut vm, hello) = Vm::boot(&hardware, &Memory::Own, &Disk::blank(DISK_BYTES))?;
@@ -266,5 +287,5 @@ fn shell(arguments: &Arguments) -> Result<bool> {
         }
         io::stdout().flush()?;
     }
-    Ok(true)
+    Ok(ExitCode::SUCCESS)
 }

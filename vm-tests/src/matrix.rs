@@ -1,7 +1,7 @@
-//! Scenarios on pairs of kernel and nft: each on a machine of its own, as many at a time as there are
-//! processors.
+//! Scenarios on pairs of kernel and nft, in namespaces, or on the model: each on a machine of its own, as
+//! many at a time as there are processors.
 //!
-//! A machine boots once for each pair. What cannot be run is skipped with its reason, and counted.
+//! A VM boots once for each pair. What cannot be run is skipped with its reason, and counted.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
@@ -15,14 +15,19 @@ use anyhow::{Context as _, Result, bail};
 use portreeve_vm_agent::Run;
 use sha2::{Digest as _, Sha256};
 
+use crate::computer::Kit;
 use crate::disk::Disk;
 use crate::fetch::{Lock, hexadecimal};
+use crate::image::files::{Files, Userland, files};
 use crate::image::{Image, Parts, build};
 use crate::kernels::{Architecture, Kind, Pair};
 use crate::known::KnownDifferences;
+use crate::model;
+use crate::namespaces::{self, Namespaces};
 use crate::run::{Findings, Origin, run};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Step};
 use crate::subject::Subject;
+use crate::tier::Tier;
 use crate::vm::command_line::{Clock, Hardware, Memory, Wires, arguments};
 use crate::vm::emulator::{self, Accelerator};
 use crate::vm::template::{DISK_BYTES, Template};
@@ -31,11 +36,11 @@ use crate::vm::template::{DISK_BYTES, Template};
 #[derive(Clone, Debug)]
 pub struct Workshop {
     /// Which packages are meant.
-    pub lock: PathBuf,
+    pub lock: Lock,
     /// Where they are, and everything that is made of them.
     pub store: PathBuf,
-    /// Where cargo has put our programs, by target.
-    pub programs: PathBuf,
+    /// Our programs.
+    pub programs: Programs,
     /// Where is kept what a run that went wrong leaves.
     pub kept: PathBuf,
     /// What machines run under that can.
@@ -44,10 +49,65 @@ pub struct Workshop {
     pub known: KnownDifferences,
 }
 
+/// Where the agent and the portreeve under test are.
+#[derive(Clone, Debug)]
+pub enum Programs {
+    /// Where cargo has put them, by target.
+    Target(PathBuf),
+    /// These, whatever machine they are for.
+    These {
+        /// The agent.
+        agent: PathBuf,
+        /// The firewall under test.
+        portreeve: PathBuf,
+    },
+}
+
+/// What scenarios are tried on.
+#[derive(Clone, Copy, Debug)]
+pub enum Ground<'a> {
+    /// VMs of a pair.
+    Vm(&'a Pair),
+    /// Namespaces, with this machine's nft or a pair's.
+    Namespaces(Option<&'a Pair>),
+    /// The model.
+    Model,
+}
+
+impl Ground<'_> {
+    /// Which tier it is of.
+    #[must_use]
+    pub const fn tier(self) -> Tier {
+        match self {
+            Self::Vm(_) => Tier::Vm,
+            Self::Namespaces(_) => Tier::Namespaces,
+            Self::Model => Tier::Model,
+        }
+    }
+
+    /// Whether such a scenario is meant for it: a whole system boots by itself, and others do not.
+    fn is_for(self, scenario: &Scenario) -> bool {
+        match self {
+            Self::Vm(pair) => scenario.machine.systemd == (pair.userland.kind == Kind::System),
+            Self::Namespaces(_) | Self::Model => true,
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Vm(pair) => pair.name.clone(),
+            Self::Namespaces(Some(pair)) => format!("netns/{}", pair.userland.name),
+            Self::Namespaces(None) | Self::Model => self.tier().to_string(),
+        }
+    }
+}
+
 /// What came of one scenario on one pair.
 #[derive(Debug)]
 pub struct Finished {
-    /// The pair.
+    /// The pair, or what else it was tried on.
     pub pair: String,
     /// The scenario.
     pub scenario: String,
@@ -80,47 +140,51 @@ impl Finished {
     }
 }
 
-/// A machine of a pair that has booted, or why there is none.
+/// What machines are made of, or why there are none.
 enum Ready {
+    /// A machine of a pair that has booted.
     Template(Box<Template>),
+    /// The files of a machine of namespaces, and what it lacks.
+    Files(namespaces::Parts, Vec<String>),
+    /// The program that says what the rules are.
+    Model(PathBuf),
     Skipped(String),
     Broken(String),
 }
 
 impl Workshop {
-    /// Runs every scenario on every pair, and tells of each as it ends.
+    /// Runs every scenario on everything, and tells of each as it ends.
     pub fn run(
         &self,
-        pairs: &[&Pair],
+        grounds: &[Ground<'_>],
         scenarios: &[Scenario],
         at_a_time: usize,
         tell: &(dyn Fn(&Finished) + Sync),
     ) -> Vec<Finished> {
-        let mut kinds: Vec<(&Pair, Clock)> = Vec::new();
-        for pair in pairs {
-            let here = scenarios.iter().filter(|it| fits(pair, it));
+        let mut kinds: Vec<(Ground<'_>, Clock)> = Vec::new();
+        for on in grounds {
+            let here = scenarios.iter().filter(|it| on.is_for(it));
             let clocks: BTreeSet<Clock> = here.map(Scenario::clock).collect();
-            kinds.extend(clocks.into_iter().map(|clock| (*pair, clock)));
+            kinds.extend(clocks.into_iter().map(|clock| (*on, clock)));
         }
-        let templates = in_parallel(kinds.clone(), at_a_time, |(pair, clock)| {
-            self.ready(pair, clock)
+        let ready = in_parallel(kinds.clone(), at_a_time, |(on, clock)| {
+            self.ready(on, clock)
         });
-        let work = kinds.iter().zip(&templates).flat_map(|(kind, ready)| {
-            let (pair, clock) = *kind;
+        let work = kinds.iter().zip(&ready).flat_map(|(kind, ready)| {
+            let (on, clock) = *kind;
             let here = scenarios
                 .iter()
-                .filter(move |it| fits(pair, it) && it.clock() == clock);
-            here.map(move |scenario| (pair, ready, scenario))
+                .filter(move |it| on.is_for(it) && it.clock() == clock);
+            here.map(move |scenario| (on, ready, scenario))
         });
-        in_parallel(work.collect(), at_a_time, |(pair, ready, scenario)| {
+        in_parallel(work.collect(), at_a_time, |(on, ready, scenario)| {
             let start = Instant::now();
-            let ending = match ready {
-                Ready::Template(template) => self.try_out(template, pair, scenario),
-                Ready::Skipped(why) => Ending::Skipped(why.clone()),
-                Ready::Broken(why) => Ending::Broken(anyhow::anyhow!("{why}")),
+            let ending = match on.tier().refuses(scenario) {
+                Some(why) => Ending::Skipped(why.to_owned()),
+                None => self.try_on(on, ready, scenario),
             };
             let finished = Finished {
-                pair: pair.name.clone(),
+                pair: on.name(),
                 scenario: scenario.name.clone(),
                 ending,
                 took: start.elapsed(),
@@ -130,7 +194,24 @@ impl Workshop {
         })
     }
 
-    fn ready(&self, pair: &Pair, clock: Clock) -> Ready {
+    fn ready(&self, on: Ground<'_>, clock: Clock) -> Ready {
+        match on {
+            Ground::Vm(pair) => self.ready_vm(pair, clock),
+            Ground::Namespaces(pair) => {
+                let made = self.ready_namespaces(pair);
+                made.unwrap_or_else(|error| Ready::Broken(format!("{error:#}")))
+            }
+            Ground::Model => match Architecture::of_this_machine() {
+                Ok(architecture) => {
+                    let [_, portreeve] = self.emulated(architecture);
+                    Ready::Model(portreeve)
+                }
+                Err(error) => Ready::Broken(error.to_string()),
+            },
+        }
+    }
+
+    fn ready_vm(&self, pair: &Pair, clock: Clock) -> Ready {
         if emulator::find(pair.architecture).is_none() {
             let (program, package) = emulator::name(pair.architecture);
             return Ready::Skipped(format!(
@@ -149,10 +230,34 @@ impl Workshop {
         }
     }
 
+    /// Machines of namespaces, as far as this machine allows them: one is made, and rules are loaded in
+    /// it.
+    fn ready_namespaces(&self, pair: Option<&Pair>) -> Result<Ready> {
+        let [agent, portreeve] = self.emulated(Architecture::of_this_machine()?);
+        let userland = match pair {
+            Some(pair) => Userland::Packages(&pair.userland, &self.lock, &self.store),
+            None => Userland::OfThisMachine,
+        };
+        let Files { archive, absent } = files(userland, &portreeve, &self.store.join("images"))?;
+        let parts = namespaces::Parts {
+            agent,
+            files: archive,
+        };
+        match Namespaces::start(&parts).and_then(|mut machine| machine.takes_rules()) {
+            Ok(()) => Ok(Ready::Files(parts, absent)),
+            Err(error) => Ok(Ready::Skipped(format!("{error:#}"))),
+        }
+    }
+
     /// What runs in a machine: its first process, and the firewall under test.
     fn emulated(&self, architecture: Architecture) -> [PathBuf; 2] {
-        let programs = self.programs.join(target(architecture)).join("vm");
-        ["portreeve-vm-agent", "portreeve"].map(|name| programs.join(name))
+        match &self.programs {
+            Programs::Target(folder) => {
+                let programs = folder.join(target(architecture)).join("vm");
+                ["portreeve-vm-agent", "portreeve"].map(|name| programs.join(name))
+            }
+            Programs::These { agent, portreeve } => [agent.clone(), portreeve.clone()],
+        }
     }
 
     fn missing_program(&self, architecture: Architecture) -> Option<PathBuf> {
@@ -167,9 +272,14 @@ impl Workshop {
             portreeve: Some(&portreeve),
             files: Vec::new(),
         };
-        let lock = Lock::read(&self.lock)?;
-        build(pair, &lock, &self.store, &parts, &self.store.join("images"))
-            .with_context(|| format!("the image of {}", pair.name))
+        build(
+            pair,
+            &self.lock,
+            &self.store,
+            &parts,
+            &self.store.join("images"),
+        )
+        .with_context(|| format!("the image of {}", pair.name))
     }
 
     /// What a machine of a pair is made of.
@@ -214,37 +324,46 @@ impl Workshop {
         Template::made_once(&hardware, &folder).with_context(|| format!("a VM of {}", pair.name))
     }
 
-    fn try_out(&self, template: &Template, pair: &Pair, scenario: &Scenario) -> Ending {
+    fn try_on(&self, on: Ground<'_>, ready: &Ready, scenario: &Scenario) -> Ending {
+        let kit = match ready {
+            Ready::Template(template) => Kit::Vm(template),
+            Ready::Files(parts, absent) => match lacks(absent, scenario) {
+                Some(why) => return Ending::Skipped(why),
+                None => Kit::Namespaces(parts),
+            },
+            Ready::Model(portreeve) => {
+                return model::run(scenario, portreeve).map_or_else(Ending::Broken, Ending::Found);
+            }
+            Ready::Skipped(why) => return Ending::Skipped(why.clone()),
+            Ready::Broken(why) => return Ending::Broken(anyhow::anyhow!("{why}")),
+        };
         let machine = &scenario.machine;
-        let origin = Origin { template, machine };
+        let origin = Origin { kit, machine };
         let mut subject = match origin.begin(&Disk::blank(DISK_BYTES)) {
             Ok(subject) => subject,
             Err(error) => return Ending::Broken(error),
         };
         let mut found = run(scenario, origin, &mut subject);
         if let Ok(found) = &mut found {
-            self.known.settle(&pair.name, &scenario.name, found);
+            self.known.settle(&on.name(), &scenario.name, found);
         }
         if !found.as_ref().is_ok_and(Findings::is_good)
-            && let Err(error) = self.keep(&mut subject, pair, scenario)
+            && let Err(error) = self.keep(&mut subject, &on.name(), scenario)
         {
             return Ending::Broken(error.context("what went wrong cannot be kept"));
         }
         match found {
             Ok(found) => Ending::Found(found),
-            Err(error) => Ending::Broken(subject.vm.with_console(error)),
+            Err(error) => Ending::Broken(subject.computer.with_console(error)),
         }
     }
 
     /// Keeps what tells why: the console, what the kernel said, the rules with their counters, every
     /// frame, and what was on the disk when the machine began, if anything of portreeve's was.
-    fn keep(&self, subject: &mut Subject, pair: &Pair, scenario: &Scenario) -> Result<()> {
-        let folder = self
-            .kept
-            .join(pair.name.replace('/', "-"))
-            .join(&scenario.name);
+    fn keep(&self, subject: &mut Subject, on: &str, scenario: &Scenario) -> Result<()> {
+        let folder = self.kept.join(on.replace('/', "-")).join(&scenario.name);
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join("console.txt"), subject.vm.console())?;
+        fs::write(folder.join("console.txt"), subject.computer.console())?;
         for (at, segment) in subject.segments().iter().enumerate() {
             let mut file = File::create(folder.join(format!("eth{at}.pcapng")))?;
             segment.card().record().write(&mut file)?;
@@ -258,7 +377,9 @@ impl Workshop {
         {
             fs::write(folder.join("journal.txt"), journal)?;
         }
-        if let Ok(log) = subject.kernel_log() {
+        if subject.computer.has_own_kernel()
+            && let Ok(log) = subject.kernel_log()
+        {
             fs::write(folder.join("dmesg.txt"), log.join("\n"))?;
         }
         if let Ok(rules) = subject.rules_with_counters() {
@@ -268,9 +389,17 @@ impl Workshop {
     }
 }
 
-/// Whether a scenario is of such machines: a whole system boots by itself, and others do not.
-fn fits(pair: &Pair, scenario: &Scenario) -> bool {
-    scenario.machine.systemd == (pair.userland.kind == Kind::System)
+/// Which step runs a program that a machine does not have.
+fn lacks(absent: &[String], scenario: &Scenario) -> Option<String> {
+    (1..).zip(&scenario.steps).find_map(|(number, step)| {
+        let Step::Run { words, .. } = step else {
+            return None;
+        };
+        let program = words.first().filter(|program| absent.contains(program))?;
+        Some(format!(
+            "step {number} runs {program}, which this machine does not have: apt-get install busybox"
+        ))
+    })
 }
 
 /// Rust's name for what runs on a machine of an architecture.
@@ -307,26 +436,30 @@ fn in_parallel<T: Send, R: Send>(
     made.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The scenarios of a folder, or those of the files that are named, sorted by name.
+/// The scenarios of a folder, if there is one, or those of the files that are named, sorted by name.
 ///
 /// # Errors
 /// When one of them cannot be used: with everything that is wrong with all of them.
-pub fn scenarios(folder: &Path, names: &[String]) -> Result<Vec<Scenario>> {
+pub fn scenarios(folder: Option<&Path>, names: &[String]) -> Result<Vec<Scenario>> {
     let mut ours = BTreeMap::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if let (Some(name), Some("toml")) =
-            (path.file_stem(), path.extension().and_then(OsStr::to_str))
-        {
-            ours.insert(name.to_string_lossy().into_owned(), path);
+    if let Some(folder) = folder {
+        for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            if let (Some(name), Some("toml")) =
+                (path.file_stem(), path.extension().and_then(OsStr::to_str))
+            {
+                ours.insert(name.to_string_lossy().into_owned(), path);
+            }
         }
     }
     let path = |name: &String| -> Result<PathBuf> {
         let named = Some(PathBuf::from(name)).filter(|path| path.is_file());
         named.or_else(|| ours.get(name).cloned()).with_context(|| {
             let known: Vec<&str> = ours.keys().map(String::as_str).collect();
-            let known = known.join(", ");
-            format!("`{name}` is no file and no scenario of ours, which are {known}")
+            match known.join(", ").as_str() {
+                "" => format!("`{name}` is no file"),
+                known => format!("`{name}` is no file and no scenario of ours, which are {known}"),
+            }
         })
     };
     let paths: Vec<PathBuf> = match names {
@@ -360,7 +493,7 @@ mod tests {
     #[test]
     fn every_scenario_of_ours_can_be_used() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        let scenarios = scenarios(&folder, &[]).unwrap();
+        let scenarios = scenarios(Some(&folder), &[]).unwrap();
         assert!(scenarios.len() > 1, "{}", scenarios.len());
     }
 }

@@ -19,11 +19,14 @@ pub fn portreeve(words: &[&str]) -> Run {
 pub fn apply(settings: &BTreeMap<String, String>, how: &[&str]) -> Run {
     // The agent is everybody's parent here, so whoever talks to it would be the operator.
     let mut run = portreeve(&[&["apply", "--allow-lockout"], how].concat());
-    for (key, value) in settings {
-        let set = ["--set".to_owned(), format!("{key}={value}")];
-        run.arguments.extend(set);
-    }
+    run.arguments.extend(set(settings));
     run
+}
+
+/// Settings, as words after it.
+pub fn set(settings: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    let words = settings.iter().map(|(key, value)| format!("{key}={value}"));
+    words.flat_map(|word| ["--set".to_owned(), word])
 }
 
 /// What begins a trial, for whose end nobody waits.

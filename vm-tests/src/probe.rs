@@ -157,7 +157,7 @@ impl<'a> Open<'a> {
                 Heard::Other => {}
             }
         }
-        bail!("the VM does not answer ARP: nobody knows what was dropped")
+        bail!("the machine does not answer ARP: nobody knows what was dropped")
     }
 
     fn take(&mut self, packet: &[u8], segment: &mut Segment) -> Result<()> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::compare::Difference;
 use crate::matrix::{Ending, Finished};
-use crate::run::{Began, Failure};
+use crate::run::{Began, Failure, Findings};
 
 /// Failures that are written out for one scenario.
 const SHOWN: usize = 8;
@@ -37,6 +37,10 @@ pub fn line(finished: &Finished) -> String {
             }
             for told in &found.told {
                 let _ = write!(text, "\n        {told}");
+            }
+            if !found.not_shown.is_empty() {
+                let steps = found.not_shown.join(", ");
+                let _ = write!(text, "\n        not shown here: step {steps}");
             }
             let all = found.failures.iter().map(|it| ("", it));
             let all = all.chain(found.differences.iter().map(|it| ("model: ", it)));
@@ -77,6 +81,8 @@ pub struct Sum {
     pub wrongly_closed: usize,
     /// Attempts of which the model leaves open what comes of them.
     pub undecided: usize,
+    /// Steps that could not be shown where the scenario ran.
+    pub not_shown: usize,
 }
 
 impl Sum {
@@ -94,6 +100,7 @@ impl Sum {
                     }
                     sum.probes += found.probes;
                     sum.undecided += found.undecided;
+                    sum.not_shown += found.not_shown.len();
                     for failure in found.failures.iter().chain(&found.differences) {
                         match failure {
                             Failure::Probe { difference, .. } => match difference {
@@ -101,7 +108,7 @@ impl Sum {
                                 Difference::WronglyClosed => sum.wrongly_closed += 1,
                                 Difference::OtherRefusal => {}
                             },
-                            Failure::Other(_) => {}
+                            Failure::Undecided { .. } | Failure::Other(_) => {}
                         }
                     }
                 }
@@ -124,11 +131,12 @@ impl Sum {
             wrongly_open,
             wrongly_closed,
             undecided,
+            not_shown,
         } = self;
         format!(
             "{good} good, {failed} failed, {broken} broken, {skipped} skipped, in {:.1} s\n\
              {probes} probes: {wrongly_open} wrongly open, {wrongly_closed} wrongly closed, \
-             {undecided} that the model leaves open",
+             {undecided} that the model leaves open; {not_shown} steps not shown",
             took.as_secs_f64()
         )
     }
@@ -137,21 +145,27 @@ impl Sum {
 /// One scenario as a JSON value.
 #[must_use]
 pub fn value(finished: &Finished) -> Value {
-    let (ending, probes, said): (_, _, Vec<String>) = match &finished.ending {
+    let (ending, said): (_, Vec<String>) = match &finished.ending {
         Ending::Found(found) => {
             let all = found.failures.iter().chain(&found.differences);
             let word = if finished.is_good() { "good" } else { "failed" };
-            (word, found.probes, all.map(ToString::to_string).collect())
+            (word, all.map(ToString::to_string).collect())
         }
-        Ending::Broken(error) => ("broken", 0, vec![format!("{error:#}")]),
-        Ending::Skipped(why) => ("skipped", 0, vec![why.clone()]),
+        Ending::Broken(error) => ("broken", vec![format!("{error:#}")]),
+        Ending::Skipped(why) => ("skipped", vec![why.clone()]),
+    };
+    let found = match &finished.ending {
+        Ending::Found(found) => found,
+        Ending::Broken(_) | Ending::Skipped(_) => &Findings::default(),
     };
     json!({
         "pair": finished.pair,
         "scenario": finished.scenario,
         "ending": ending,
         "seconds": finished.took.as_secs_f64(),
-        "probes": probes,
+        "probes": found.probes,
+        "undecided": found.undecided,
+        "not_shown": found.not_shown,
         "said": said,
     })
 }
@@ -210,7 +224,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Findings;
 
     fn finished(ending: Ending) -> Finished {
         Finished {

@@ -10,6 +10,7 @@ mod system;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -29,7 +30,7 @@ pub use cut::Began;
 pub use restart::Origin;
 
 /// Where the machine has its configuration.
-const CONFIGURATION: &str = "/etc/portreeve/portreeve.toml";
+const CONFIGURATION: &str = "/etc/portreeve";
 
 /// What one run found.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,8 @@ pub struct Findings {
     pub told: Vec<String>,
     /// Attempts of which the model leaves open what comes of them.
     pub undecided: usize,
+    /// Steps that could not be shown: their numbers, and what they are.
+    pub not_shown: Vec<String>,
     /// What machines began with after a power cut.
     pub cuts: Began,
 }
@@ -62,6 +65,13 @@ pub enum Failure {
         /// How they differ.
         difference: Difference,
     },
+    /// An attempt of which there is no word but the model's, which leaves it open.
+    Undecided {
+        /// Which.
+        case: Case,
+        /// What may come of it.
+        possible: BTreeSet<Verdict>,
+    },
     /// Anything else.
     Other(String),
 }
@@ -76,7 +86,7 @@ impl Findings {
 
 impl Failure {
     /// How an attempt differs from what may come of it, if it does.
-    fn of(case: &Case, observed: Verdict, allowed: BTreeSet<Verdict>) -> Option<Self> {
+    pub(crate) fn of(case: &Case, observed: Verdict, allowed: BTreeSet<Verdict>) -> Option<Self> {
         let difference = Difference::between(observed, &allowed)?;
         Some(Self::Probe {
             case: case.clone(),
@@ -97,7 +107,6 @@ impl fmt::Display for Failure {
                 difference,
             } => {
                 let probe = &case.probe;
-                let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
                 write!(
                     f,
                     "{}: {} from {} (`{}`) is {observed}, not {}",
@@ -105,12 +114,26 @@ impl fmt::Display for Failure {
                     probe.target,
                     probe.from,
                     case.class,
-                    allowed.join(" or ")
+                    either(allowed)
                 )
             }
+            Self::Undecided { case, possible } => write!(
+                f,
+                "undecided: {} from {} (`{}`) is {}, the model cannot tell; it must be {}",
+                case.probe.target,
+                case.probe.from,
+                case.class,
+                either(possible),
+                case.verdict
+            ),
             Self::Other(what) => f.write_str(what),
         }
     }
+}
+
+fn either(verdicts: &BTreeSet<Verdict>) -> String {
+    let words: Vec<String> = verdicts.iter().map(ToString::to_string).collect();
+    words.join(" or ")
 }
 
 /// Runs a scenario on a machine that has nothing loaded. Those that come after it are of the same
@@ -193,16 +216,21 @@ impl Session<'_> {
         self.subject.must_run(run).map(drop)
     }
 
+    /// Writes a file of the machine.
+    fn write(&mut self, path: &str, content: Vec<u8>) -> Result<()> {
+        let request = Request::Write {
+            path: path.to_owned(),
+            content,
+            mode: 0o644,
+        };
+        self.subject.ask(&request).map(drop)
+    }
+
     /// Puts a policy's rules into force, and returns what portreeve says to that.
     fn apply(&mut self, plan: &Plan, how: &[&str]) -> Result<String> {
-        let mut configuration = format!("policy = \"{}\"\n", plan.policy);
-        for (name, prefixes) in &plan.feeds {
-            let path = format!("/etc/portreeve/feeds/{name}");
-            let lines: String = prefixes.iter().map(|it| format!("{it}\n")).collect();
-            self.write(&path, lines)?;
-            configuration += &format!("[feeds.{name}]\nsource = \"file:{path}\"\n");
+        for (path, content) in plan.files(Path::new(CONFIGURATION))? {
+            self.write(&path.to_string_lossy(), content)?;
         }
-        self.write(CONFIGURATION, configuration)?;
         self.subject.must_run(operator::apply(&plan.settings, how))
     }
 
@@ -253,15 +281,6 @@ impl Session<'_> {
         }
     }
 
-    fn write(&mut self, path: &str, content: String) -> Result<()> {
-        let request = Request::Write {
-            path: path.to_owned(),
-            content,
-            mode: 0o644,
-        };
-        self.subject.ask(&request).map(drop)
-    }
-
     /// Makes attempts, and compares them with the file and with the model.
     fn judge(&mut self, cases: &[Case]) -> Result<()> {
         let tables = self.tables()?;
@@ -306,7 +325,7 @@ impl Session<'_> {
             Step::Reach { to, open } => self.reach(*to, *open),
             Step::Forward { from, to, by } => self.forward(*from, *to, *by),
             Step::Run { words, ends, says } => self.run(words, *ends, says.as_deref()),
-            Step::Write { path, text } => self.write(path, text.clone()),
+            Step::Write { path, text } => self.write(path, text.clone().into_bytes()),
             Step::Boot { change, caught } => self.start_anew(change, &scenario.cases, *caught),
             Step::End { how, caught } => self.end(how, &scenario.cases, *caught),
         }
@@ -373,7 +392,7 @@ impl Session<'_> {
 
     fn tunnel_over_udp(&mut self, request: &Request, to: SocketAddr) -> Result<String> {
         let port = self.subject.hosts().take_datagrams(to)?;
-        let pending = self.subject.vm.control.begin(request)?;
+        let pending = self.subject.computer.control().begin(request)?;
         let what = "the tunnel's first datagram";
         let (_, machine) = self.subject.until(what, |hosts| hosts.datagram(port))?;
         self.subject
@@ -456,6 +475,10 @@ impl Session<'_> {
 
     /// A kernel that complains has not judged anything.
     fn health(&mut self) -> Result<()> {
+        if !self.subject.computer.has_own_kernel() {
+            // What this one says is not of this machine only, and not for everybody to read.
+            return Ok(());
+        }
         let lines = self.subject.kernel_log()?;
         match complaint(lines.iter().map(String::as_str)) {
             Some(line) => bail!("the VM's kernel complains: {line}"),

@@ -1,4 +1,4 @@
-//! A machine under test: a VM with its addresses and services, and everybody else around it.
+//! A machine under test with its addresses and services, and everybody else around it.
 
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use portreeve_model::address::{Family, Prefix};
 use portreeve_vm_agent::{Answer, Ended, Interface, Request, Run, Service};
 
+use crate::computer::Computer;
 use crate::disk::Disk;
 use crate::network::conversation::Hosts;
 use crate::network::segment::Segment;
@@ -25,7 +26,7 @@ const TALKS_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Subject {
     /// The machine.
-    pub vm: Vm,
+    pub computer: Computer,
     /// What was on its disk when it began.
     pub begun_with: Option<Disk>,
     segments: [Segment; CARDS],
@@ -36,22 +37,23 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Makes a VM that has just begun into the machine that a scenario wants.
+    /// Makes one that has just begun into the machine that a scenario wants.
     ///
     /// # Errors
     /// When the agent in it cannot.
-    pub fn new(vm: Vm, machine: &Machine) -> Result<Self> {
-        let mut subject = Self::around(vm, machine)?;
+    pub fn new(computer: Computer, machine: &Machine) -> Result<Self> {
+        let mut subject = Self::around(computer, machine)?;
         subject.set_up(machine)?;
         Ok(subject)
     }
 
-    /// Everybody around a VM that makes itself the machine that a scenario wants.
+    /// Everybody around one that makes itself the machine that a scenario wants.
     ///
     /// # Errors
     /// When somebody has its cards already.
-    pub fn around(mut vm: Vm, machine: &Machine) -> Result<Self> {
-        let cards = vm.cards.take().context("the VM is in use already")?;
+    pub fn around(mut computer: Computer, machine: &Machine) -> Result<Self> {
+        let cards = computer.take_cards();
+        let cards = cards.context("the machine is in use already")?;
         let mut macs = MACS.into_iter();
         let mut segments = cards.map(|card| {
             let mac = macs.next().expect("every card has an address");
@@ -61,7 +63,7 @@ impl Subject {
             segment.belongs_to_machine(addresses.iter().map(|(address, _)| *address));
         }
         Ok(Self {
-            vm,
+            computer,
             begun_with: None,
             segments,
             hosts: [Hosts::new(), Hosts::new()],
@@ -71,14 +73,16 @@ impl Subject {
     }
 
     fn set_up(&mut self, machine: &Machine) -> Result<()> {
-        if self.vm.clock == Clock::Skipping {
+        if self.computer.clock() == Some(Clock::Skipping) {
             // Before anything else, or its time is far ahead of ours.
             self.ask(&Request::StayBusy)?;
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-        self.ask(&Request::SetClock {
-            nanoseconds: u64::try_from(now.as_nanos())?,
-        })?;
+        if self.computer.has_own_kernel() {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+            self.ask(&Request::SetClock {
+                nanoseconds: u64::try_from(now.as_nanos())?,
+            })?;
+        }
         for (at, addresses) in machine.cards.iter().enumerate() {
             // Everybody is behind the first card; the second one leads to its own network only.
             let gateways = addresses.iter().filter(|_| at == 0);
@@ -111,7 +115,7 @@ impl Subject {
             let (places, probes): (Vec<usize>, Vec<_>) =
                 here.map(|(at, case)| (at, case.probe)).unzip();
             let segment = &mut self.segments[card];
-            let found = self.prober.run(segment, &mut self.vm.control, &probes)?;
+            let found = self.prober.run(segment, self.computer.control(), &probes)?;
             for (at, verdict) in places.into_iter().zip(found) {
                 verdicts[at] = Some(verdict);
             }
@@ -125,7 +129,7 @@ impl Subject {
     /// # Errors
     /// When it does not answer in time, or could not do it.
     pub fn ask(&mut self, request: &Request) -> Result<Answer> {
-        let pending = self.vm.control.begin(request)?;
+        let pending = self.computer.control().begin(request)?;
         self.answer(&pending)
     }
 
@@ -135,7 +139,7 @@ impl Subject {
     /// As for [`ask`](Self::ask).
     pub fn answer(&mut self, pending: &Pending) -> Result<Answer> {
         loop {
-            if let Some(answer) = self.vm.control.answer(pending, Instant::now())? {
+            if let Some(answer) = self.computer.control().answer(pending, Instant::now())? {
                 return Ok(answer);
             }
             self.go_on()?;
@@ -169,8 +173,11 @@ impl Subject {
     }
 
     /// The Ethernet behind the first card, and the VM.
-    pub const fn outside(&mut self) -> (&mut Segment, &mut Vm) {
-        (&mut self.segments[0], &mut self.vm)
+    ///
+    /// # Errors
+    /// When the machine is no VM.
+    pub fn outside(&mut self) -> Result<(&mut Segment, &mut Vm)> {
+        Ok((&mut self.segments[0], self.computer.vm()?))
     }
 
     /// The hosts behind the first card.
@@ -236,11 +243,8 @@ impl Subject {
             return Ok(());
         }
         let [first, second] = &self.segments;
-        let descriptors = [
-            self.vm.control.as_fd(),
-            first.card().as_fd(),
-            second.card().as_fd(),
-        ];
+        let control = self.computer.control();
+        let descriptors = [control.as_fd(), first.card().as_fd(), second.card().as_fd()];
         let mut watched = descriptors.map(|it| PollFd::new(it, PollFlags::POLLIN));
         // The hosts have clocks of their own: they are looked at again soon.
         poll(&mut watched, PollTimeout::from(20_u8))?;

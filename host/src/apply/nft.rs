@@ -1,10 +1,13 @@
-//! The only file that starts a process: `nft`, by absolute path, without a shell; and this program
-//! itself, for what must not happen in a process of many threads.
+//! The only file that starts a process: `nft`, by absolute path, without a shell; this program
+//! itself, for what must not happen in a process of many threads; and the harness of scenarios, which
+//! this process becomes.
 //!
-//! `nft` is looked for in the system's own directories, never in `PATH`. Both get an empty
+//! `nft` is looked for in the system's own directories, never in `PATH`. It and this program get an empty
 //! environment, their input on stdin, and a limit on their time and on what they may print.
 
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -131,6 +134,13 @@ pub struct Heard {
 /// When it cannot be heard. How it ended is for the caller to judge.
 pub fn start_portreeve(program: &Path, argument: &str, input: &[u8]) -> Result<Heard, Unheard> {
     hear(Command::new(program).arg(argument).env_clear(), input)
+}
+
+/// Becomes the program that tries scenarios: from then on it is the one that whoever called this talks to.
+/// Returns only when it cannot be started, with the reason.
+#[must_use]
+pub fn become_harness(program: &Path, arguments: &[OsString]) -> io::Error {
+    Command::new(program).args(arguments).exec()
 }
 
 /// The `nft` of this machine.

@@ -10,6 +10,7 @@ mod history;
 mod plan;
 mod rollback;
 mod status;
+mod test;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -61,6 +62,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Answer, Failure> {
         Command::History => history::run(options),
         Command::Explain(arguments) => explain::run(arguments, options, printer),
         Command::Diff(arguments) => diff::run(arguments, options, printer),
+        Command::Test(arguments) => Err(test::run(arguments, options)),
     }
 }
 

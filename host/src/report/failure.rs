@@ -234,6 +234,14 @@ impl Failure {
         Self::one(ExitCode::Kernel, "A020", "dry run", error, help)
     }
 
+    /// The program that tries scenarios cannot be started.
+    #[must_use]
+    pub fn no_harness(error: &dyn Error) -> Self {
+        let help = "put portreeve-harness and portreeve-vm-agent beside portreeve: `cargo build --release \
+                    --package portreeve-vm-tests --package portreeve-vm-agent` makes them";
+        Self::one(ExitCode::Untested, "A021", "scenarios", error, help)
+    }
+
     /// The paths through the rules cannot be told.
     #[must_use]
     pub fn too_tangled(over: &OverBudget) -> Self {

@@ -25,7 +25,7 @@ const FILE_SYSTEMS: [(&str, &str); 5] = [
 ];
 
 /// What programs expect in `/dev` and the kernel does not put there; nft 0.9.8 opens `/dev/stdin`.
-const LINKS: [(&str, &str); 4] = [
+pub(crate) const LINKS: [(&str, &str); 4] = [
     ("/dev/fd", "/proc/self/fd"),
     ("/dev/stdin", "/proc/self/fd/0"),
     ("/dev/stdout", "/proc/self/fd/1"),
@@ -38,7 +38,7 @@ const MODULES: &str = "/etc/modules";
 /// Settings for thousands of probes a second. The limits on ICMP would make rejects look like drops.
 /// `tcp_syncookies` stays as it is: with queues of this length no cookie is sent, and without cookies
 /// the kernel would drop what comes to a queue that is three quarters full.
-const SETTINGS: [(&str, &str); 13] = [
+pub(crate) const SETTINGS: [(&str, &str); 13] = [
     ("ipv4/icmp_ratelimit", "0"),
     ("ipv4/icmp_msgs_per_sec", "1000000"),
     ("ipv4/icmp_msgs_burst", "1000000"),
@@ -56,7 +56,7 @@ const SETTINGS: [(&str, &str); 13] = [
 ];
 
 /// Files that may be open at once: each connection that is served is one.
-const OPEN_FILES: u64 = 65_536;
+pub(crate) const OPEN_FILES: u64 = 65_536;
 
 /// Makes the machine ready.
 ///

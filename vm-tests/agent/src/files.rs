@@ -9,7 +9,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it cannot be written; the error names it.
-pub(crate) fn write(path: &Path, content: &str, mode: u32) -> io::Result<()> {
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> io::Result<()> {
     let written = path
         .parent()
         .map_or(Ok(()), fs::create_dir_all)

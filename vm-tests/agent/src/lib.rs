@@ -19,6 +19,17 @@ pub const PORT: &str = "portreeve.control";
 /// IPv6 alone can be asked as well.
 pub const BARRIER: Ipv4Addr = Ipv4Addr::new(169, 254, 77, 1);
 
+/// Network cards of every machine, in the order of its interfaces: each one's hardware address, in
+/// QEMU's own range.
+pub const MACS: [[u8; 6]; 2] = [[0x52, 0x54, 0, 0, 0, 0x10], [0x52, 0x54, 0, 0, 0, 0x11]];
+
+/// The word that has the agent make a machine of namespaces, whose first process it is then.
+///
+/// Its stdin is the control channel. Before the [`Hello`] a harness gives over it the archive of the
+/// files that the machine starts with (a socket takes open files as well, unix(7)), and takes the
+/// other ends of the wires of its network cards, as sockets for frames.
+pub const NAMESPACES: &str = "namespaces";
+
 /// What the agent says first, when the machine is up.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Hello {
@@ -51,7 +62,7 @@ pub enum Request {
         /// Where.
         path: String,
         /// Its content.
-        content: String,
+        content: Vec<u8>,
         /// Its permissions, as in chmod(2).
         mode: u32,
     },
@@ -293,7 +304,7 @@ mod tests {
             Request::Start(run),
             Request::Write {
                 path: "/etc/a b".to_owned(),
-                content: "a\nb\n".to_owned(),
+                content: vec![0, b'\n', 0xff],
                 mode: 0o755,
             },
             Request::Configure(Interface {

@@ -1,4 +1,4 @@
-//! In a virtual machine, does what the harness outside asks, and nothing else.
+//! In a machine under test, does what the harness outside asks, and nothing else.
 //!
 //! As the first process it makes the machine ready itself. As a service, `agent`, of a machine that
 //! boots by itself, it finds everything made. It never ends, for the kernel or the test would; where
@@ -6,7 +6,10 @@
 //!
 //! `serve FILE` is the other service of such a machine: what it offers, from as early on as there are
 //! services.
+//!
+//! With the word [`NAMESPACES`] it makes itself a machine of namespaces, whose first process it is.
 
+mod archive;
 mod boot;
 mod clock;
 mod control;
@@ -14,6 +17,7 @@ mod datagrams;
 mod files;
 mod interfaces;
 mod kernel;
+mod namespaces;
 mod outward;
 mod programs;
 mod services;
@@ -25,7 +29,7 @@ use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Duration;
 
-use portreeve_vm_agent::{Answer, Request};
+use portreeve_vm_agent::{Answer, NAMESPACES, Request};
 
 use crate::clock::Pacemaker;
 use crate::datagrams::Datagrams;
@@ -35,13 +39,14 @@ use crate::programs::Programs;
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    // The first process gets words that were meant for the kernel.
+    // The first process of a virtual machine gets words that were meant for the kernel.
     let ready = match (process::id(), words.as_slice()) {
+        (_, [NAMESPACES]) => return namespaces::main(),
         (1, _) => boot::boot,
         (_, ["agent"]) => boot::join,
         (_, ["serve", list]) => return serve(list.as_ref()),
         _ => {
-            eprintln!("portreeve-vm-agent: this is for the first process of a virtual machine");
+            eprintln!("portreeve-vm-agent: this is for the first process of a machine under test");
             return ExitCode::from(2);
         }
     };

@@ -63,7 +63,19 @@ impl Lock {
     pub fn read(path: &Path) -> Result<Self> {
         let failed = || format!("failed to read {}; `{UPDATE}` makes it", path.display());
         let text = fs::read_to_string(path).with_context(failed)?;
-        let lock: Self = toml::from_str(&text).with_context(failed)?;
+        Self::parse(&text).with_context(failed)
+    }
+
+    /// What this program was built with.
+    ///
+    /// # Errors
+    /// When that is not what [`Lock::write`] writes.
+    pub fn carried() -> Result<Self> {
+        Self::parse(include_str!("../../kernels.lock")).context("the packages that are carried")
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let lock: Self = toml::from_str(text)?;
         let userlands = lock.userlands.iter().chain(&lock.systems);
         let pinned = lock.kernels.iter().chain(userlands);
         for package in pinned.flat_map(|pinned| &pinned.packages) {
@@ -72,8 +84,7 @@ impl Lock {
                 digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
             ensure!(
                 is_digest,
-                "{}: sha256 of `{}` is not 64 hexadecimal digits",
-                path.display(),
+                "sha256 of `{}` is not 64 hexadecimal digits",
                 package.name
             );
         }

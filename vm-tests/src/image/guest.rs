@@ -64,7 +64,7 @@ pub(super) const MODULES: [&str; 44] = [
     "veth",
 ];
 
-const FOLDERS: [&str; 8] = [
+pub(super) const FOLDERS: [&str; 8] = [
     "dev",
     "etc",
     "proc",
@@ -76,7 +76,7 @@ const FOLDERS: [&str; 8] = [
 ];
 
 /// Names of busybox's tools that scripts and people call.
-const TOOLS: [&str; 40] = [
+pub(super) const TOOLS: [&str; 40] = [
     "cat", "chmod", "cp", "cut", "date", "dmesg", "echo", "env", "false", "free", "grep", "head",
     "ip", "kill", "ln", "ls", "lsmod", "mkdir", "mount", "mv", "nc", "netstat", "ping", "ps",
     "readlink", "rm", "sed", "sh", "sleep", "sort", "stat", "sync", "sysctl", "tail", "test",

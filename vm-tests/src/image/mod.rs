@@ -6,6 +6,7 @@
 mod archive;
 mod compression;
 mod depmod;
+pub mod files;
 mod guest;
 mod kernel;
 mod libraries;

@@ -1,17 +1,23 @@
-//! The harness's end of a network card's wire: frames of Ethernet, each after its length.
+//! The harness's end of a network card's wire, which is a socket: frames of Ethernet go through it.
 //!
-//! That is how QEMU's `stream` back end writes them (docs/system, `-netdev stream`). It stops reading
-//! while the card's ring is full, so nothing is lost on the way.
+//! QEMU's `stream` back end writes each after its length (docs/system, `-netdev stream`), and stops
+//! reading while the card's ring is full, so nothing is lost on the way. A card of a namespace has a
+//! socket of packet(7), which takes and gives frames whole, and has room for the answers to more than is
+//! ever under way.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::Socket;
 
 use super::record::{Direction, Record};
+
+/// Before a frame of a stream.
+const LENGTH_BYTES: usize = 4;
 
 /// The shortest frame, without its checksum (IEEE 802.3, 3.2.8).
 const FRAME_BYTES_MIN: usize = 60;
@@ -25,21 +31,44 @@ const TAKES_WITHIN: Duration = Duration::from_secs(20);
 /// The harness's end of one card's wire.
 #[derive(Debug)]
 pub struct Card {
-    stream: UnixStream,
+    socket: Socket,
+    framing: Framing,
     incoming: Vec<u8>,
     used: usize,
     record: Record,
 }
 
+/// How a socket tells one frame from the next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Framing {
+    /// Before each there is its length.
+    Lengths,
+    /// It gives one at a time.
+    Datagrams,
+}
+
 impl Card {
-    /// A card whose frames go through a socket.
+    /// A card whose frames go through a stream.
     ///
     /// # Errors
     /// When the socket takes no time limit.
     pub fn new(stream: UnixStream) -> Result<Self> {
-        stream.set_write_timeout(Some(TAKES_WITHIN))?;
+        Self::of(OwnedFd::from(stream).into(), Framing::Lengths)
+    }
+
+    /// A card whose frames go through a socket of packet(7).
+    ///
+    /// # Errors
+    /// When the socket takes no time limit.
+    pub fn of_packets(socket: OwnedFd) -> Result<Self> {
+        Self::of(socket.into(), Framing::Datagrams)
+    }
+
+    fn of(socket: Socket, framing: Framing) -> Result<Self> {
+        socket.set_write_timeout(Some(TAKES_WITHIN))?;
         Ok(Self {
-            stream,
+            socket,
+            framing,
             incoming: Vec::new(),
             used: 0,
             record: Record::default(),
@@ -52,13 +81,16 @@ impl Card {
     /// When the card takes none.
     pub fn send(&mut self, frame: &[u8]) -> Result<()> {
         let length = frame.len().max(FRAME_BYTES_MIN);
-        let mut bytes = Vec::with_capacity(4 + length);
+        let mut bytes = Vec::with_capacity(LENGTH_BYTES + length);
         bytes.extend(u32::try_from(length)?.to_be_bytes());
         bytes.extend_from_slice(frame);
-        bytes.resize(4 + length, 0);
+        bytes.resize(LENGTH_BYTES + length, 0);
         self.record.add(Direction::ToMachine, frame);
-        let sent = self.stream.write_all(&bytes);
-        sent.context("the network card of the VM takes no frame")
+        let sent = match self.framing {
+            Framing::Lengths => self.socket.write_all(&bytes),
+            Framing::Datagrams => self.socket.write_all(&bytes[LENGTH_BYTES..]),
+        };
+        sent.context("the network card of the machine takes no frame")
     }
 
     /// Whether it takes a frame without anybody waiting: while a machine has no driver for it, it takes
@@ -67,7 +99,7 @@ impl Card {
     /// # Errors
     /// When the system does not tell.
     pub fn takes_a_frame(&self) -> Result<bool> {
-        let mut watched = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+        let mut watched = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
         poll(&mut watched, PollTimeout::ZERO)?;
         Ok(watched[0].any().unwrap_or(false))
     }
@@ -102,18 +134,16 @@ impl Card {
 
     fn buffered(&mut self) -> Result<Option<Vec<u8>>> {
         let rest = &self.incoming[self.used..];
-        let Some((length, rest)) = rest.split_first_chunk::<4>() else {
+        let Some((length, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
         };
         let length = u32::from_be_bytes(*length) as usize;
         if length > FRAME_BYTES_MAX {
-            bail!(
-                "QEMU announces a frame of {length} bytes, at most {FRAME_BYTES_MAX} are possible"
-            );
+            bail!("a frame of {length} bytes comes, at most {FRAME_BYTES_MAX} are possible");
         }
         let frame = rest.get(..length).map(<[u8]>::to_vec);
         if frame.is_some() {
-            self.used += 4 + length;
+            self.used += LENGTH_BYTES + length;
         }
         Ok(frame)
     }
@@ -125,14 +155,25 @@ impl Card {
         // Zero would mean "for ever".
         let left = until.saturating_duration_since(Instant::now());
         let left = left.max(Duration::from_micros(1));
-        self.stream.set_read_timeout(Some(left))?;
-        let before = self.incoming.len();
+        self.socket.set_read_timeout(Some(left))?;
+        let begin = self.incoming.len();
+        // A frame that comes whole is kept as if it had come after its length.
+        let before = match self.framing {
+            Framing::Lengths => begin,
+            Framing::Datagrams => begin + LENGTH_BYTES,
+        };
         self.incoming.resize(before + (1 << 16), 0);
-        let read = self.stream.read(&mut self.incoming[before..]);
-        self.incoming
-            .truncate(before + read.as_ref().copied().unwrap_or(0));
+        let read = self.socket.read(&mut self.incoming[before..]);
+        match (&read, self.framing) {
+            (Ok(length), Framing::Datagrams) => {
+                self.incoming[begin..before].copy_from_slice(&(*length as u32).to_be_bytes());
+                self.incoming.truncate(before + length);
+            }
+            (Ok(length), Framing::Lengths) => self.incoming.truncate(before + length),
+            (Err(_), _) => self.incoming.truncate(begin),
+        }
         match read {
-            Ok(0) => bail!("QEMU has closed the wire of a network card"),
+            Ok(0) => bail!("the machine has closed the wire of a network card"),
             Ok(_) => Ok(true),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock
@@ -146,12 +187,14 @@ impl Card {
 
 impl AsFd for Card {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.socket.as_fd()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     fn soon() -> Instant {
@@ -181,6 +224,23 @@ mod tests {
         let (other, stream) = UnixStream::pair().unwrap();
         let mut card = Card::new(stream).unwrap();
         drop(other);
+        assert!(card.receive(soon()).is_err());
+    }
+
+    #[test]
+    fn frames_that_come_whole_are_kept_apart() {
+        let (other, socket) = UnixDatagram::pair().unwrap();
+        let mut card = Card::of_packets(socket.into()).unwrap();
+        assert_eq!(card.receive(soon()).unwrap(), None);
+        for length in [60, 1514] {
+            other.send(&vec![7; length]).unwrap();
+        }
+        assert_eq!(card.receive(soon()).unwrap(), Some(vec![7; 60]));
+        assert_eq!(card.receive(soon()).unwrap(), Some(vec![7; 1514]));
+        assert!(!card.has_buffered());
+        card.send(&[1; 42]).unwrap();
+        assert_eq!(other.recv(&mut [0; 100]).unwrap(), FRAME_BYTES_MIN);
+        other.send(&[7; 1515]).unwrap();
         assert!(card.receive(soon()).is_err());
     }
 

@@ -118,11 +118,12 @@ impl Session<'_> {
             requests: 0,
         };
         let operation = self.up_to(&campaign)?;
-        let before = self.subject.vm.disk.requests();
+        let disk = self.subject.computer.vm()?.disk.clone();
+        let before = disk.requests();
         let begun = Instant::now();
         self.subject.must_run(operation)?;
         campaign.takes = begun.elapsed();
-        campaign.requests = self.subject.vm.disk.requests() - before;
+        campaign.requests = disk.requests() - before;
         ensure!(campaign.requests > 0, "nothing is asked of the disk");
         self.judge(&campaign.new.cases)?;
         campaign.new.machine = self.machine_line()?.1;
@@ -147,7 +148,7 @@ impl Session<'_> {
         let moment = campaign.moment(seed);
         let operation = self.up_to(campaign)?;
         let (left, answered) = self.until_cut(operation, moment, seed)?;
-        self.subject.vm.kill();
+        self.subject.computer.vm()?.kill();
         let booted = self.boot(&left)?;
         let wrong = match self.found(campaign, &booted, answered)? {
             Err(wrong) => Some(wrong),
@@ -175,7 +176,7 @@ impl Session<'_> {
     /// What is left on the disk, and whether the operation had been answered by then.
     fn until_cut(&mut self, operation: Run, moment: Moment, seed: u64) -> Result<(Disk, bool)> {
         let what = operation.to_string();
-        let vm = &mut self.subject.vm;
+        let vm = self.subject.computer.vm()?;
         if let Moment::Requests(count) = moment {
             vm.disk.cut_after(count, seed);
         }

@@ -10,18 +10,18 @@ use anyhow::Result;
 use portreeve_vm_agent::Ended;
 
 use super::Session;
+use crate::computer::Kit;
 use crate::disk::Disk;
 use crate::file_system;
 use crate::operator::portreeve;
 use crate::scenario::Machine;
 use crate::subject::Subject;
-use crate::vm::template::Template;
 
 /// What a scenario's machines are made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// Where they stand when they begin.
-    pub template: &'a Template,
+    pub kit: Kit<'a>,
     /// What becomes of them.
     pub machine: &'a Machine,
 }
@@ -33,7 +33,7 @@ impl Origin<'_> {
     /// When it does not begin.
     pub fn begin(&self, disk: &Disk) -> Result<Subject> {
         let begun_with = disk.copy();
-        let mut subject = Subject::new(self.template.clone_vm(disk)?, self.machine)?;
+        let mut subject = Subject::new(self.kit.make(disk)?, self.machine)?;
         subject.begun_with = Some(begun_with);
         Ok(subject)
     }
@@ -50,8 +50,9 @@ impl Session<'_> {
     pub(super) fn switch_off(&mut self) -> Result<Disk> {
         self.health()?;
         file_system::unmount(self.subject)?;
-        self.subject.vm.kill();
-        Ok(self.subject.vm.disk.copy())
+        let vm = self.subject.computer.vm()?;
+        vm.kill();
+        Ok(vm.disk.copy())
     }
 
     /// Has another machine begin with a disk, which must go well.

@@ -8,6 +8,7 @@ use portreeve_vm_agent::Run;
 use super::{Failure, Origin, Session, complaint};
 use crate::boot::{self, Watched};
 use crate::cold::{self, Change};
+use crate::computer::Computer;
 use crate::scenario::Case;
 use crate::subject::Subject;
 
@@ -23,12 +24,12 @@ impl Session<'_> {
             // What is tested here is not what a power cut takes: that is a test of its own.
             self.subject.must_run(Run::new("sync", &[]))?;
             self.health()?;
-            self.subject.vm.kill();
+            self.subject.computer.vm()?.kill();
         }
-        let Origin { template, machine } = self.origin;
-        let disk = self.subject.vm.disk.copy();
-        let (vm, initrd) = cold::start(template.hardware(), machine, &disk, change)?;
-        *self.subject = Subject::around(vm, machine)?;
+        let Origin { kit, machine } = self.origin;
+        let disk = self.subject.computer.vm()?.disk.copy();
+        let (vm, initrd) = cold::start(kit.template()?.hardware(), machine, &disk, change)?;
+        *self.subject = Subject::around(Computer::Vm(vm.into()), machine)?;
         self.initrd = Some(initrd);
         self.is_on = true;
         let watched = boot::boot(self.subject, cases)?;
@@ -41,7 +42,7 @@ impl Session<'_> {
         self.health()?;
         let watched = boot::end(self.subject, how, cases)?;
         self.is_on = false;
-        if let Some(line) = complaint(self.subject.vm.console().lines()) {
+        if let Some(line) = complaint(self.subject.computer.console().lines()) {
             bail!("the VM's kernel complains: {line}");
         }
         self.judge_watched("while it ended", watched, caught);

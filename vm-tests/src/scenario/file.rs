@@ -13,6 +13,7 @@ use portreeve_model::ruleset::Reject;
 use serde::Deserialize;
 
 use super::cover::{Case, Expectation, attempts, cases};
+use super::plan::Policy;
 use super::sources::{Pick, cloudflare, pick};
 use super::{Class, Expected, Machine, Plan, Scenario};
 use crate::network::packet::Target;
@@ -141,18 +142,19 @@ pub fn read(path: &Path) -> Result<Scenario, Unusable> {
     };
     let text = fs::read_to_string(path).map_err(|error| unusable(vec![error.to_string()]))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    parse(&name, &text).map_err(unusable)
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&name, &text, folder).map_err(unusable)
 }
 
-/// The scenario that a text is of.
-pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Vec<String>> {
+/// The scenario that a text is of; what it names lies in a folder.
+pub(super) fn parse(name: &str, text: &str, folder: &Path) -> Result<Scenario, Vec<String>> {
     let written: Written =
         toml::from_str(text).map_err(|error| vec![error.to_string().trim_end().to_owned()])?;
     let mut reader = Reader {
         defects: Vec::new(),
     };
     let plan = Plan {
-        policy: written.policy,
+        policy: reader.policy(&written.policy, folder),
         settings: reader.settings(written.settings),
         feeds: reader.feeds(written.feeds),
     };
@@ -198,6 +200,17 @@ struct Reader {
 impl Reader {
     fn wrong(&mut self, what: impl Into<String>) {
         self.defects.push(what.into());
+    }
+
+    fn policy(&mut self, word: &str, folder: &Path) -> Policy {
+        let policy = Policy::named(word, folder);
+        if let Policy::Component(path) = &policy
+            && !path.is_file()
+        {
+            let path = path.display();
+            self.wrong(format!("policy `{word}`: there is no file {path}"));
+        }
+        policy
     }
 
     /// Settings as `--set` takes them.
@@ -449,12 +462,14 @@ mod tests {
     fn defects(change: (&str, &str)) -> String {
         let text = GOOD.replace(change.0, change.1);
         assert_ne!(text, GOOD, "nothing was changed");
-        parse("example", &text).unwrap_err().join("\n")
+        parse("example", &text, Path::new(""))
+            .unwrap_err()
+            .join("\n")
     }
 
     #[test]
     fn every_attempt_has_one_expectation() {
-        let scenario = parse("example", GOOD).unwrap();
+        let scenario = parse("example", GOOD, Path::new("")).unwrap();
         // Two strangers and 21 ranges, two prefixes of which lie next to each other, at three targets.
         assert_eq!(scenario.cases.len(), 23 * 3);
         assert_eq!(scenario.plan.settings["ports"], "443,8443");
@@ -490,6 +505,10 @@ mod tests {
             (
                 ("verdict = \"dropped\"", "verdict = \"closed\""),
                 "`closed` is no verdict; possible are `open`, `dropped`, and `reject with`",
+            ),
+            (
+                ("\"strict-origin\"", "\"mine.wasm\""),
+                "policy `mine.wasm`: there is no file mine.wasm",
             ),
             (("why = ", "reason = "), "unknown field `reason`"),
             (

@@ -7,19 +7,20 @@
 mod cover;
 mod cut;
 mod file;
+pub mod plan;
 mod sources;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use portreeve_model::address::{Family, Prefix};
+use portreeve_model::address::Family;
 use portreeve_vm_agent::{Port, Protocol};
 
 pub use cover::Case;
 pub use cut::{Cuts, Operation};
 pub use file::{Unusable, read};
+pub use plan::Plan;
 
 use crate::cold::Change;
 use crate::network::packet::Target;
@@ -41,17 +42,6 @@ pub struct Scenario {
     pub cases: Vec<Case>,
     /// What happens then, in order.
     pub steps: Vec<Step>,
-}
-
-/// What portreeve is told.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// The policy: a built-in's name.
-    pub policy: String,
-    /// Its settings, as `--set` takes them.
-    pub settings: BTreeMap<String, String>,
-    /// Feeds that come from files, by name.
-    pub feeds: BTreeMap<String, Vec<Prefix>>,
 }
 
 /// The machine under test.
@@ -188,6 +178,31 @@ impl Scenario {
             Clock::Skipping
         } else {
             Clock::Real
+        }
+    }
+}
+
+impl Step {
+    /// What a file calls it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Apply(_) => "apply",
+            Self::Trial { .. } => "trial",
+            Self::Confirm { .. } => "confirm",
+            Self::Reboot => "reboot",
+            Self::Cut(_) => "cut",
+            Self::Probe(_) => "probe",
+            Self::Eventually { .. } => "eventually",
+            Self::Advance(_) => "advance",
+            Self::Talk { .. } => "talk",
+            Self::Tunnel { .. } => "tunnel",
+            Self::Reach { .. } => "reach",
+            Self::Forward { .. } => "forward",
+            Self::Run { .. } => "run",
+            Self::Write { .. } => "write",
+            Self::Boot { .. } => "boot",
+            Self::End { .. } => "end",
         }
     }
 }

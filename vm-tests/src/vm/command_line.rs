@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use portreeve_vm_agent::PORT;
+use portreeve_vm_agent::{self as agent, PORT};
 use smoltcp::wire::EthernetAddress;
 
 use super::CARDS;
@@ -11,10 +11,10 @@ use super::emulator::Accelerator;
 use crate::disk::SECTOR_BYTES;
 use crate::kernels::Architecture;
 
-/// The hardware addresses of the network cards, in QEMU's own range.
+/// The hardware addresses of the network cards.
 pub const MACS: [EthernetAddress; CARDS] = [
-    EthernetAddress([0x52, 0x54, 0, 0, 0, 0x10]),
-    EthernetAddress([0x52, 0x54, 0, 0, 0, 0x11]),
+    EthernetAddress(agent::MACS[0]),
+    EthernetAddress(agent::MACS[1]),
 ];
 
 /// What a machine is made of.

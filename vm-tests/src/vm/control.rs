@@ -29,7 +29,7 @@ pub struct Pending {
 }
 
 impl Control {
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(crate) fn new(stream: UnixStream) -> Self {
         Self {
             lines: Lines::new(stream),
             number: 0,

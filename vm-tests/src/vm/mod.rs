@@ -117,17 +117,7 @@ impl Vm {
     /// The error, with the last lines of the console.
     #[must_use]
     pub fn with_console(&self, error: anyhow::Error) -> anyhow::Error {
-        const LINES: usize = 25;
-        let text = self.console();
-        let lines: Vec<&str> = text.lines().collect();
-        let last = &lines[lines.len().saturating_sub(LINES)..];
-        match last {
-            [] => error.context("its console is empty"),
-            last => {
-                let said: String = last.iter().map(|line| format!("\n    {line}")).collect();
-                anyhow::anyhow!("{error:#}; its console ends:{said}")
-            }
-        }
+        self.console.add_to(error)
     }
 
     /// Whether the machine has turned itself off, which it may do until then.
@@ -158,12 +148,12 @@ impl Drop for Vm {
 }
 
 /// Both ends of a wire.
-fn pair() -> Result<(UnixStream, UnixStream)> {
+pub(crate) fn pair() -> Result<(UnixStream, UnixStream)> {
     UnixStream::pair().context("no more sockets")
 }
 
 /// Has a program keep sockets that would be closed for it, and end when we do.
-fn inherit(command: &mut Command, sockets: &[UnixStream]) {
+pub(crate) fn inherit(command: &mut Command, sockets: &[UnixStream]) {
     let numbers: Vec<i32> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
     let keep = move || {
         for number in &numbers {
@@ -189,14 +179,14 @@ fn inherit(command: &mut Command, sockets: &[UnixStream]) {
 
 /// What comes out of a machine's serial port and of QEMU.
 #[derive(Clone, Debug, Default)]
-struct Console(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Console(Arc<Mutex<Vec<u8>>>);
 
 /// What is kept of it.
 const CONSOLE_BYTES_MAX: usize = 1 << 20;
 
 impl Console {
     /// Keeps everything that comes out of a pipe, on a thread that ends with it.
-    fn collect(&self, pipe: Option<impl Read + Send + 'static>) {
+    pub(crate) fn collect(&self, pipe: Option<impl Read + Send + 'static>) {
         let Some(mut pipe) = pipe else { return };
         let kept = Arc::clone(&self.0);
         thread::spawn(move || {
@@ -210,8 +200,23 @@ impl Console {
         });
     }
 
+    /// The error, with the last lines that came.
+    pub(crate) fn add_to(&self, error: anyhow::Error) -> anyhow::Error {
+        const LINES: usize = 25;
+        let text = self.text();
+        let lines: Vec<&str> = text.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LINES)..];
+        match last {
+            [] => error.context("its console is empty"),
+            last => {
+                let said: String = last.iter().map(|line| format!("\n    {line}")).collect();
+                anyhow::anyhow!("{error:#}; its console ends:{said}")
+            }
+        }
+    }
+
     /// As people can read it: without what moves a cursor.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&kept);
         text.chars()

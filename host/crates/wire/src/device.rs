@@ -72,7 +72,7 @@ impl Wire {
 }
 
 /// A request about the interface `name`.
-fn request(name: &str) -> io::Result<ifreq> {
+pub(crate) fn request(name: &str) -> io::Result<ifreq> {
     // SAFETY: all of `ifreq` is numbers, arrays of them and pointers, for which zero is a value.
     #[expect(unsafe_code, reason = "the C structure has no constructor")]
     let mut request: ifreq = unsafe { std::mem::zeroed() };

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
@@ -20,6 +20,13 @@ const FLAGS: u16 = 0x1 | 0x4 | 0x400;
 const NLMSG_ERROR: u16 = 2;
 
 const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+/// `VETH_INFO_PEER` in `linux/veth.h`.
+const VETH_INFO_PEER: u16 = 1;
+const IFLA_NET_NS_FD: u16 = 28;
 const IFF_UP: u32 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
@@ -65,14 +72,31 @@ impl Links {
     /// # Errors
     /// When the kernel refuses it.
     pub fn up(&self, index: u32, hardware_address: Option<[u8; 6]>) -> io::Result<()> {
-        // `struct ifinfomsg`: family, padding, type, index, flags, which flags change.
-        let mut body = vec![0; 4];
-        for number in [index, IFF_UP, IFF_UP] {
-            body.extend(number.to_ne_bytes());
-        }
+        let mut body = interface(index, IFF_UP);
         if let Some(address) = hardware_address {
             attribute(&mut body, IFLA_ADDRESS, &address);
         }
+        self.ask(RTM_NEWLINK, &body)
+    }
+
+    /// Lays a cable from a new interface of this network namespace, which gets this index, to a new
+    /// one of another namespace (`veth`).
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn cable(&self, index: u32, near: &str, far: &FarEnd<'_>) -> io::Result<()> {
+        let mut peer = interface(0, 0);
+        attribute(&mut peer, IFLA_IFNAME, far.name.as_bytes());
+        attribute(&mut peer, IFLA_ADDRESS, &far.hardware_address);
+        let namespace = far.namespace.as_raw_fd();
+        attribute(&mut peer, IFLA_NET_NS_FD, &namespace.to_ne_bytes());
+        let (mut data, mut info) = (Vec::new(), Vec::new());
+        attribute(&mut data, VETH_INFO_PEER, &peer);
+        attribute(&mut info, IFLA_INFO_KIND, b"veth");
+        attribute(&mut info, IFLA_INFO_DATA, &data);
+        let mut body = interface(index, 0);
+        attribute(&mut body, IFLA_IFNAME, near.as_bytes());
+        attribute(&mut body, IFLA_LINKINFO, &info);
         self.ask(RTM_NEWLINK, &body)
     }
 
@@ -159,6 +183,26 @@ impl Links {
             _ => Err(io::Error::other("an answer of the kernel is no answer")),
         }
     }
+}
+
+/// The other end of a cable.
+#[derive(Clone, Copy, Debug)]
+pub struct FarEnd<'a> {
+    /// The network namespace that it is in.
+    pub namespace: BorrowedFd<'a>,
+    /// What the interface there is called.
+    pub name: &'a str,
+    /// Its hardware address.
+    pub hardware_address: [u8; 6],
+}
+
+/// `struct ifinfomsg`: family, padding, type, index, flags, which flags change.
+fn interface(index: u32, flags: u32) -> Vec<u8> {
+    let mut body = vec![0; 4];
+    for number in [index, flags, flags] {
+        body.extend(number.to_ne_bytes());
+    }
+    body
 }
 
 /// An address for the kernel, after the number of its family.

@@ -1,0 +1,110 @@
+//! What a machine starts with whose kernel is there already: the files of a guest, without modules.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use super::archive::Tree;
+use super::guest::{FOLDERS, TOOLS};
+use super::overlay::Overlay;
+use super::{Unpacked, libraries, write_whole};
+use crate::fetch::{Lock, hexadecimal};
+use crate::kernels::{Architecture, Half};
+
+/// Whose nft and tools they are.
+#[derive(Clone, Copy, Debug)]
+pub enum Userland<'a> {
+    /// Those of this machine.
+    OfThisMachine,
+    /// Those of packages in the store.
+    Packages(&'a Half, &'a Lock, &'a Path),
+}
+
+/// The files of a machine, as one archive.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Files {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Programs of a guest that are not in it, for this machine does not have them.
+    pub absent: Vec<String>,
+}
+
+/// Where nft and busybox may be, before where a guest has them.
+const NFT: [&str; 3] = ["usr/sbin/nft", "sbin/nft", "usr/local/sbin/nft"];
+const BUSYBOX: [&str; 2] = ["bin/busybox", "usr/bin/busybox"];
+
+/// Files that name protocols and ports; nft has its own names where they are missing.
+const NAMES: [&str; 2] = ["etc/protocols", "etc/services"];
+
+/// Puts the files together, in the folder `into`. Nothing is started and nothing downloaded; the same
+/// parts give the same archive.
+///
+/// # Errors
+/// When nft is missing, or something that a program is linked with.
+pub fn files(userland: Userland<'_>, portreeve: &Path, into: &Path) -> Result<Files> {
+    let packages = match userland {
+        Userland::OfThisMachine => Overlay::new(vec![PathBuf::from("/")]),
+        Userland::Packages(half, lock, store) => {
+            Overlay::new(Unpacked::find(half, lock, store)?.folders)
+        }
+    };
+    let architecture = Architecture::of_this_machine()?;
+    let mut tree = Tree::default();
+    for folder in FOLDERS {
+        tree.folder(folder, 0o755);
+    }
+    tree.folder("root", 0o700);
+    tree.folder("tmp", 0o1777);
+    tree.file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
+    tree.file("etc/group", 0o644, "root:x:0:\n");
+    for path in NAMES {
+        if let Some(names) = packages.resolve(path) {
+            tree.file(path, 0o644, read(&names)?);
+        }
+    }
+    let mut add = |path: &str, program: &Path| -> Result<()> {
+        let program = read(program)?;
+        let libraries = libraries::closure(&program, architecture, &packages);
+        for (path, library) in libraries.with_context(|| format!("failed to link {path}"))? {
+            tree.file(&path, 0o755, library);
+        }
+        tree.file(path, 0o755, program);
+        Ok(())
+    };
+    let found = |paths: &[&str]| paths.iter().find_map(|path| packages.resolve(path));
+    let nft = found(&NFT).context("nft is not installed; on Debian: apt-get install nftables")?;
+    add("usr/sbin/nft", &nft)?;
+    add("usr/sbin/portreeve", portreeve)?;
+    let busybox = found(&BUSYBOX);
+    if let Some(busybox) = &busybox {
+        add("bin/busybox", busybox)?;
+    }
+    tree.link("sbin/nft", "../usr/sbin/nft");
+    let tools = TOOLS.map(|tool| format!("bin/{tool}"));
+    let absent = match busybox {
+        Some(_) => {
+            tools.iter().for_each(|tool| tree.link(tool, "busybox"));
+            Vec::new()
+        }
+        None => [BUSYBOX[0]]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(tools)
+            .collect(),
+    };
+    let archive = tree.to_bytes();
+    let digest = hexadecimal(Sha256::new_with_prefix(&archive));
+    fs::create_dir_all(into)?;
+    let path = into.join(format!("files-{}.cpio", &digest[..16]));
+    write_whole(&path, &archive)?;
+    Ok(Files {
+        archive: path,
+        absent: absent.into_iter().map(|path| format!("/{path}")).collect(),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("failed to read {}", path.display()))
+}
