@@ -123,6 +123,8 @@ fn d5_only_the_host_brings_in_an_engine() {
     breaks(&expected, |project| {
         depend(project, "portreeve-model", "wasmtime")
     });
+    let expected = ["D5: xtask: brings in `clap`"];
+    breaks(&expected, |project| depend(project, "xtask", "clap"));
 }
 
 #[test]

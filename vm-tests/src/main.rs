@@ -15,7 +15,8 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use portreeve_vm_agent::Run;
 use portreeve_vm_tests::disk::Disk;
 use portreeve_vm_tests::fetch::{self, Lock};
@@ -43,6 +44,11 @@ const USUAL: [&str; 3] = ["5.10/0.9.8", "6.1/1.0.6", "6.1/systemd-252"];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.on == Tier::Model && !arguments.places.kernels.is_empty() {
+        let why = "--kernel says which machines are meant, and --on model needs none";
+        let error = Arguments::command().error(ErrorKind::ArgumentConflict, why);
+        error.exit();
+    }
     let places = &arguments.places;
     let done = match &arguments.command {
         Some(Command::Fetch { update }) => fetch_packages(places, *update),
@@ -206,10 +212,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     change_cuts(arguments, &mut scenarios);
     let kernels = kernels(&arguments.places)?;
     let grounds = grounds(arguments, &kernels)?;
-    let jobs = arguments.jobs.map(Into::into);
-    let jobs = jobs.map_or_else(thread::available_parallelism, Ok)?.get();
+    let jobs = arguments
+        .jobs
+        .map_or_else(thread::available_parallelism, Ok)?;
     let start = Instant::now();
-    let finished = workshop(arguments)?.run(&grounds, &scenarios, jobs, &tell(arguments.json));
+    let finished =
+        workshop(arguments)?.run(&grounds, &scenarios, jobs.get(), &tell(arguments.json));
     if finished.is_empty() {
         bail!(
             "no scenario is for such a machine: `system = \"systemd\"` runs on `systemd-252` only"

@@ -1,5 +1,7 @@
-//! What virtual machines run on: which of their names say so, what builds programs for them, and
+//! What machines under test run on: which of their names say so, what builds programs for them, and
 //! what emulates them.
+
+use std::env::consts::ARCH;
 
 use crate::machine::MUSL;
 
@@ -37,6 +39,12 @@ pub(crate) const ARM64: Architecture = Architecture {
 };
 
 impl Architecture {
+    /// That of this machine, if there are machines of it.
+    pub(crate) fn of_this_machine() -> Vec<&'static Self> {
+        let all = [&AMD64, &ARM64].into_iter();
+        all.filter(|it| it.target.starts_with(ARCH)).collect()
+    }
+
     /// Those that pairs of these names are of.
     pub(crate) fn of(pairs: &[String]) -> Vec<&'static Self> {
         let is_of = |it: &Self, pair: &String| pair.split('/').nth(2) == it.suffix;

@@ -15,6 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use architecture::AMD64;
 use machine::{MUSL, Machine};
 use setup::Needs;
 use step::{Ended, cargo};
@@ -187,7 +188,7 @@ fn release_and(judges: &[&str], options: &[&str]) -> io::Result<Option<PathBuf>>
 
 /// Builds the static binary and starts it: it has no interpreter, and plans all the same.
 fn static_binary() -> io::Result<Ended> {
-    setup::ensure_target(MUSL)?;
+    setup::ensure_compiler(&AMD64)?;
     let build = [
         "build",
         "--locked",

@@ -76,7 +76,7 @@ fn ensure_wasm(machine: Machine) -> io::Result<()> {
 }
 
 /// Has rustup add a target that is missing.
-pub(crate) fn ensure_target(target: &str) -> io::Result<()> {
+fn ensure_target(target: &str) -> io::Result<()> {
     match program(Path::new("rustup"))
         .args(&["target", "add", target])
         .run()?
@@ -88,22 +88,24 @@ pub(crate) fn ensure_target(target: &str) -> io::Result<()> {
     }
 }
 
-/// Sees to it that virtual machines of an architecture can be started, and that what runs in them
-/// can be built. Without an emulator scenarios are skipped, so that is only said.
-pub(crate) fn ensure_virtual_machines(architecture: &Architecture) -> io::Result<()> {
-    let machine = Machine;
+/// Sees to it that what runs on machines of an architecture can be built.
+pub(crate) fn ensure_compiler(architecture: &Architecture) -> io::Result<()> {
     ensure_target(architecture.target)?;
     let (compiler, packages) = architecture.compiler;
-    if !machine.compiles_c(compiler) {
-        install(machine, packages)?;
-    }
-    let (emulator, package) = architecture.emulator;
-    if !machine.has_tool(emulator)
-        && let Err(error) = install(machine, &[package])
-    {
-        println!("{error}");
+    if !Machine.compiles_c(compiler) {
+        install(Machine, packages)?;
     }
     Ok(())
+}
+
+/// Sees to it that these tools are here, each of which a package has. Without one, scenarios are
+/// skipped, so that is only said.
+pub(crate) fn ensure_tools(tools: &[(&str, &str)]) {
+    let missing = tools.iter().filter(|(tool, _)| !Machine.has_tool(tool));
+    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if let Err(error) = install(Machine, &missing) {
+        println!("{error}");
+    }
 }
 
 /// Sees to it that cargo-fuzz and what it compiles libFuzzer with are there.

@@ -1,62 +1,108 @@
-//! `cargo xtask vm`: builds what goes into virtual machines, sees to it that their packages are here,
+//! `cargo xtask vm`: builds what goes into machines under test, sees to it that their packages are here,
 //! and runs scenarios in them.
 
 use std::env::consts::ARCH;
 use std::io;
-use std::path::Path;
 
 use crate::architecture::{AMD64, Architecture};
 use crate::setup::{self, Needs};
-use crate::step::{self, Ended, cargo};
+use crate::step::{self, Ended, Step, cargo};
 
 /// The profile of everything that is emulated, and of what talks to it.
 const PROFILE: &str = "vm";
 
+/// What a machine of namespaces has of this one, and what Debian calls that.
+const OF_THIS_MACHINE: [(&str, &str); 2] = [("nft", "nftables"), ("busybox", "busybox")];
+
 /// Does what the words say; scenarios are run unless they say something else.
 pub(crate) fn run(words: &[&str]) -> io::Result<Ended> {
     setup::ensure(Needs::Toolchain)?;
-    let harness = ["build", "--locked", "--profile", PROFILE];
-    let harness = cargo(&harness).args(&["--package", "portreeve-vm-tests"]);
-    if harness.run()? == Ended::Badly {
+    let build = ["build", "--locked", "--profile", PROFILE];
+    let build = cargo(&build).args(&["--package", "portreeve-vm-tests"]);
+    if build.run()? == Ended::Badly {
         return Ok(Ended::Badly);
     }
-    let vm = step::built(PROFILE, "vm")?;
     let asks = |word: &str| words.contains(&word);
-    if !asks("fetch") && !asks("pairs") && prepare(&vm, &kernels(words))? == Ended::Badly {
+    if !asks("fetch") && !asks("pairs") && prepare(words)? == Ended::Badly {
         return Ok(Ended::Badly);
     }
-    step::program(&vm).args(words).reading().run()
+    harness()?.args(words).reading().run()
 }
 
-/// The options that say which pairs of kernel and nft are meant.
-fn kernels<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    let options = words.windows(2).filter(|pair| pair[0] == "--kernel");
-    options.flatten().copied().collect()
+/// The program that runs scenarios, and where it finds what is ours.
+fn harness() -> io::Result<Step> {
+    let harness = step::built(PROFILE, "portreeve-harness")?;
+    // Cargo has put it two folders below.
+    let target = harness.ancestors().nth(2).unwrap_or(&harness);
+    let folder = step::root().join("vm-tests");
+    Ok(step::program(&harness)
+        .arg("--target")
+        .arg(target)
+        .arg("--store")
+        .arg(target.join("machines"))
+        .arg("--kernels")
+        .arg(&folder)
+        .arg("--scenarios")
+        .arg(folder.join("scenarios")))
 }
 
-/// Builds what the machines of these pairs run, and downloads their packages as far as they are not
-/// here.
-fn prepare(vm: &Path, kernels: &[&str]) -> io::Result<Ended> {
-    let Some(architectures) = architectures(vm, kernels)? else {
-        return Ok(Ended::Badly);
-    };
+/// Has everything here that scenarios are tried on.
+fn prepare(words: &[&str]) -> io::Result<Ended> {
+    let kernels = options("--kernel", words);
+    match options("--on", words).last() {
+        Some(&"model") => build(&Architecture::of_this_machine()),
+        Some(&"netns") => {
+            setup::ensure_tools(&OF_THIS_MACHINE);
+            let built = build(&Architecture::of_this_machine())?;
+            if built == Ended::Badly || kernels.is_empty() {
+                return Ok(built);
+            }
+            fetch(&kernels)
+        }
+        _ => {
+            let Some(architectures) = architectures(&kernels)? else {
+                return Ok(Ended::Badly);
+            };
+            let emulators = architectures.iter().map(|it| it.emulator);
+            setup::ensure_tools(&emulators.collect::<Vec<_>>());
+            if build(&architectures)? == Ended::Badly {
+                return Ok(Ended::Badly);
+            }
+            fetch(&kernels)
+        }
+    }
+}
+
+/// An option with its value, as often as it is said.
+fn options<'a>(option: &str, words: &[&'a str]) -> Vec<&'a str> {
+    let pairs = words.windows(2).filter(|pair| pair[0] == option);
+    pairs.flatten().copied().collect()
+}
+
+/// Builds what machines of these architectures run.
+fn build(architectures: &[&Architecture]) -> io::Result<Ended> {
     for architecture in architectures {
-        setup::ensure_virtual_machines(architecture)?;
+        setup::ensure_compiler(architecture)?;
         if cargo(&architecture.build(PROFILE, ARCH)).run()? == Ended::Badly {
             return Ok(Ended::Badly);
         }
     }
-    step::program(vm).arg("fetch").args(kernels).run()
+    Ok(Ended::Well)
 }
 
-/// What these pairs are of. Where none is named it is a PC; an unknown one has been told by the
-/// harness.
-fn architectures(vm: &Path, kernels: &[&str]) -> io::Result<Option<Vec<&'static Architecture>>> {
+/// Downloads the packages of the pairs that are meant, as far as they are not here.
+fn fetch(kernels: &[&str]) -> io::Result<Ended> {
+    harness()?.arg("fetch").args(kernels).run()
+}
+
+/// What the pairs are of that are meant. Where none is named it is a PC; an unknown one has been told by
+/// the harness.
+fn architectures(kernels: &[&str]) -> io::Result<Option<Vec<&'static Architecture>>> {
     if kernels.is_empty() {
         return Ok(Some(vec![&AMD64]));
     }
     let mut pairs = Vec::new();
-    let asked = step::program(vm).arg("pairs").args(kernels);
+    let asked = harness()?.arg("pairs").args(kernels);
     Ok(match asked.watch(|pair| pairs.push(pair.to_owned()))? {
         Ended::Well => Some(Architecture::of(&pairs)),
         Ended::Badly => None,
@@ -71,7 +117,7 @@ mod tests {
     fn every_kernel_that_is_meant_is_prepared_for() {
         let check = |line: &str, expected: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
-            assert_eq!(kernels(&words).join(" "), expected, "{line}");
+            assert_eq!(options("--kernel", &words).join(" "), expected, "{line}");
         };
         check("", "");
         check("strict-origin --require", "");

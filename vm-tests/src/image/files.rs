@@ -96,7 +96,7 @@ pub fn files(userland: Userland<'_>, portreeve: &Path, into: &Path) -> Result<Fi
     };
     let archive = tree.to_bytes();
     let digest = hexadecimal(Sha256::new_with_prefix(&archive));
-    fs::create_dir_all(into)?;
+    fs::create_dir_all(into).with_context(|| format!("failed to make {}", into.display()))?;
     let path = into.join(format!("files-{}.cpio", &digest[..16]));
     write_whole(&path, &archive)?;
     Ok(Files {

@@ -129,7 +129,7 @@ impl Unpacked {
         let names: Vec<&str> = absent.iter().map(|package| &*package.name).collect();
         ensure!(
             absent.is_empty(),
-            "{half} lacks {}; `cargo xtask vm fetch` downloads them",
+            "{half} lacks {}; `portreeve-harness fetch` downloads them",
             names.join(", ")
         );
         let mut digest = Sha256::new();

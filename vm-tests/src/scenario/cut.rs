@@ -80,6 +80,8 @@ fn lets_somebody_in(cases: &[Case]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use crate::probe::Verdict;
     use crate::scenario::file::parse;
     use crate::scenario::{Case, Step, read};
@@ -106,7 +108,7 @@ mod tests {
             [[step]]
             {step}"#
         );
-        let found = parse("a", &text).err().unwrap_or_default();
+        let found = parse("a", &text, Path::new("")).err().unwrap_or_default();
         assert_eq!(found, defects, "{step}");
     }
 
