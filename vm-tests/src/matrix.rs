@@ -339,12 +339,15 @@ impl Workshop {
         };
         let machine = &scenario.machine;
         let origin = Origin { kit, machine };
+        let start = Instant::now();
         let mut subject = match origin.begin(&Disk::blank(DISK_BYTES)) {
             Ok(subject) => subject,
             Err(error) => return Ending::Broken(error),
         };
+        let beginning = start.elapsed();
         let mut found = run(scenario, origin, &mut subject);
         if let Ok(found) = &mut found {
+            found.beginning = beginning;
             self.known.settle(&on.name(), &scenario.name, found);
         }
         if !found.as_ref().is_ok_and(Findings::is_good)

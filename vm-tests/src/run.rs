@@ -35,8 +35,12 @@ const CONFIGURATION: &str = "/etc/portreeve";
 /// What one run found.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// Attempts that were made and judged.
+    /// Attempts that were made.
     pub probes: usize,
+    /// How long they took.
+    pub probing: Duration,
+    /// How long the machine took to be there.
+    pub beginning: Duration,
     /// What was not as the file says.
     pub failures: Vec<Failure>,
     /// What was not as the model says, from the rules that the kernel lists.
@@ -190,8 +194,7 @@ struct Session<'a> {
 impl Session<'_> {
     /// Without rules everything is open; where it is not, "dropped" would mean nothing.
     fn baseline(&mut self, cases: &[Case]) -> Result<()> {
-        let verdicts = self.subject.probe(cases)?;
-        self.findings.probes += cases.len();
+        let verdicts = self.probe(cases)?;
         let mut closed = cases
             .iter()
             .zip(&verdicts)
@@ -214,6 +217,15 @@ impl Session<'_> {
             ..Run::new("/usr/sbin/nft", &["-f", "-"])
         };
         self.subject.must_run(run).map(drop)
+    }
+
+    /// What comes of each attempt, in their order.
+    fn probe(&mut self, cases: &[Case]) -> Result<Vec<Verdict>> {
+        let start = Instant::now();
+        let verdicts = self.subject.probe(cases)?;
+        self.findings.probes += cases.len();
+        self.findings.probing += start.elapsed();
+        Ok(verdicts)
     }
 
     /// Writes a file of the machine.
@@ -262,7 +274,7 @@ impl Session<'_> {
     fn wait_for(&mut self, cases: &[Case], within: Duration) -> Result<()> {
         let until = Instant::now() + within;
         loop {
-            let verdicts = self.subject.probe(cases)?;
+            let verdicts = self.probe(cases)?;
             let mut wrong = cases
                 .iter()
                 .zip(verdicts)
@@ -284,8 +296,7 @@ impl Session<'_> {
     /// Makes attempts, and compares them with the file and with the model.
     fn judge(&mut self, cases: &[Case]) -> Result<()> {
         let tables = self.tables()?;
-        let verdicts = self.subject.probe(cases)?;
-        self.findings.probes += cases.len();
+        let verdicts = self.probe(cases)?;
         for (case, observed) in cases.iter().zip(verdicts) {
             let expected = BTreeSet::from([case.verdict]);
             self.findings

@@ -213,8 +213,7 @@ impl Session<'_> {
             let said = said(booted);
             return Ok(Err(format!("`portreeve boot` ends badly: {said}")));
         }
-        let verdicts = self.subject.probe(&campaign.old.cases)?;
-        self.findings.probes += verdicts.len();
+        let verdicts = self.probe(&campaign.old.cases)?;
         let generation = match campaign.told_by(&verdicts) {
             Ok(generation) => generation,
             Err(wrong) => return Ok(Err(wrong)),
