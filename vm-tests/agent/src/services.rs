@@ -178,13 +178,11 @@ mod tests {
     fn everything_that_is_listed_is_served() {
         let free = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap();
         let number = free.port();
-        let list = std::env::temp_dir().join(format!("portreeve-vm-agent-{number}"));
+        let list = tempfile::NamedTempFile::new().unwrap();
         fs::write(&list, format!("tcp/{number}\nudp/{number}\n")).unwrap();
-        let served = serve_listed(&list, &Datagrams::default());
+        serve_listed(list.path(), &Datagrams::default()).unwrap();
         fs::write(&list, "tcp\n").unwrap();
-        let error = serve_listed(&list, &Datagrams::default()).unwrap_err();
-        fs::remove_file(&list).unwrap();
-        served.unwrap();
+        let error = serve_listed(list.path(), &Datagrams::default()).unwrap_err();
         assert!(error.to_string().starts_with("`tcp` is no port"), "{error}");
         let mut connection = TcpStream::connect(("127.0.0.1", number)).unwrap();
         connection.write_all(b"you\n").unwrap();
