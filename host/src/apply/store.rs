@@ -203,14 +203,22 @@ impl StateDir {
         let path = self.0.join(LOCK);
         // The lock is made last: where it is, the rest is there, and lasts.
         if !path.exists() || !parts.iter().all(|part| part.is_dir()) {
+            let above = |it: &&Path| !it.as_os_str().is_empty();
+            let stood = self.0.ancestors().skip(1).find(|it| it.is_dir());
             let mut builder = DirBuilder::new();
             builder.recursive(true).mode(0o700);
             for path in &parts {
                 let made = builder.create(path);
                 made.map_err(|e| StoreError::new(path, "made", e))?;
             }
-            let made = durable::sync_directory(&self.0);
-            made.map_err(|e| StoreError::new(&self.0, "written", e))?;
+            // A name lasts when the directory that has it does, up to the one that stood there before.
+            for directory in self.0.ancestors().take_while(above) {
+                let lasts = durable::sync_directory(directory);
+                lasts.map_err(|e| StoreError::new(directory, "written", e))?;
+                if Some(directory) == stood {
+                    break;
+                }
+            }
         }
         self.check()?;
         let opened = match open_lock(&path, true) {
