@@ -86,7 +86,7 @@ impl Computer {
     #[must_use]
     pub const fn clock(&self) -> Option<Clock> {
         match self {
-            Self::Vm(vm) => Some(vm.clock),
+            Self::Vm(vm) => Some(vm.hardware.clock),
             Self::Namespaces(_) => None,
         }
     }

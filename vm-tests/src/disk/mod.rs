@@ -104,6 +104,23 @@ impl Disk {
         self.with(self.contents().newest.clone())
     }
 
+    /// Another disk in the same state: what lasts of this one lasts, and what its write cache holds is
+    /// in that of the other.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        let contents = self.contents();
+        let contents = Contents {
+            newest: contents.newest.clone(),
+            lasting: contents.lasting.clone(),
+            cached: contents.cached.clone(),
+            ..Contents::default()
+        };
+        Self {
+            sectors: self.sectors,
+            contents: Arc::new(Mutex::new(contents)),
+        }
+    }
+
     fn with(&self, sectors: Sectors) -> Self {
         let contents = Contents {
             newest: sectors.clone(),
@@ -302,6 +319,19 @@ mod tests {
         assert_eq!(read(&disk.cut(seed)), [1, 0, 1, 0]);
         assert_eq!(read(&disk), [1, 1, 1, 0]);
         assert_eq!(left(&disk.copy()), BTreeSet::from([[1, 1, 1, 0]]));
+    }
+
+    #[test]
+    fn a_twin_loses_what_the_disk_may_lose_and_each_goes_its_own_way() {
+        let disk = disk(&[(0, 1, THROUGH), (1, 2, CACHED)]);
+        let twin = disk.twin();
+        disk.flush();
+        let any = [[1, 0, 0, 0], [1, 2, 0, 0]];
+        assert_eq!(left(&twin), BTreeSet::from(any));
+        assert_eq!(read(&twin.cut(7)), read(&twin.twin().cut(7)));
+        twin.write(2, &[3; SECTOR_BYTES], THROUGH).unwrap();
+        assert_eq!(read(&twin), [1, 2, 3, 0]);
+        assert_eq!(left(&disk), BTreeSet::from([[1, 2, 0, 0]]));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Some cuts come at any moment of the time that the operation takes; more at any of the writes and
 //! flushes that it asks of the disk, for these are a small part of that time; and some right after
 //! its answer. What `confirm` has answered must be in force from then on.
+//!
+//! All of them begin where one machine was kept: with its memory, its disk and its write cache.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use crate::operator::{apply, portreeve, token, trial};
 use crate::probe::Verdict;
 use crate::scenario::{Case, Cuts, Operation};
 use crate::vm::control::ended;
+use crate::vm::kept::Kept;
 
 /// Longer than everything that is done while it lasts.
 const TRIAL_LASTS: &str = "10m";
@@ -50,8 +53,11 @@ impl Began {
 /// Everything that is the same for all cuts of a step.
 struct Campaign<'a> {
     cuts: &'a Cuts,
-    /// What is on the disk before each.
+    /// What is on the disk of a machine on which nothing has happened.
     start: Disk,
+    /// A machine on which only the operation is missing.
+    before: Kept,
+    operation: Run,
     old: InForce,
     new: InForce,
     /// How long the operation takes, and what it asks of the disk.
@@ -103,38 +109,40 @@ impl Session<'_> {
 
     /// Does the same without a cut: what it comes to, how long it takes, and what it asks of the disk.
     fn rehearse<'a>(&mut self, cuts: &'a Cuts, old: &[Case]) -> Result<Campaign<'a>> {
-        let mut campaign = Campaign {
-            cuts,
-            old: InForce {
-                cases: old.to_vec(),
-                machine: self.machine_line()?.1,
-            },
-            new: InForce {
-                cases: cuts.under_new(old),
-                machine: String::new(),
-            },
-            start: self.switch_off()?,
-            takes: Duration::ZERO,
-            requests: 0,
+        let old = InForce {
+            cases: old.to_vec(),
+            machine: self.machine_line()?.1,
         };
-        let operation = self.up_to(&campaign)?;
+        let start = self.switch_off()?;
+        self.switch_on(&start.copy())?;
+        let operation = self.up_to(cuts)?;
+        let before = self.keep()?;
+        self.go_on(&before)?;
         let disk = self.subject.computer.vm()?.disk.clone();
-        let before = disk.requests();
         let begun = Instant::now();
-        self.subject.must_run(operation)?;
-        campaign.takes = begun.elapsed();
-        campaign.requests = disk.requests() - before;
-        ensure!(campaign.requests > 0, "nothing is asked of the disk");
-        self.judge(&campaign.new.cases)?;
-        campaign.new.machine = self.machine_line()?.1;
-        Ok(campaign)
+        self.subject.must_run(operation.clone())?;
+        let takes = begun.elapsed();
+        let requests = disk.requests();
+        ensure!(requests > 0, "nothing is asked of the disk");
+        let cases = cuts.under_new(&old.cases);
+        self.judge(&cases)?;
+        let machine = self.machine_line()?.1;
+        Ok(Campaign {
+            cuts,
+            start,
+            before,
+            operation,
+            old,
+            new: InForce { cases, machine },
+            takes,
+            requests,
+        })
     }
 
-    /// Has a machine begin, and come to where only the operation is missing.
-    fn up_to(&mut self, campaign: &Campaign<'_>) -> Result<Run> {
-        self.switch_on(&campaign.start.copy())?;
-        let trial = apply(&campaign.cuts.settings, &trial(TRIAL_LASTS));
-        match campaign.cuts.during {
+    /// Has the machine come to where only the operation is missing, which is returned.
+    fn up_to(&mut self, cuts: &Cuts) -> Result<Run> {
+        let trial = apply(&cuts.settings, &trial(TRIAL_LASTS));
+        match cuts.during {
             Operation::Apply => Ok(trial),
             Operation::Confirm => {
                 let said = self.subject.must_run(trial)?;
@@ -146,8 +154,8 @@ impl Session<'_> {
     /// One cut, and what is wrong after it.
     fn cut_once(&mut self, campaign: &Campaign<'_>, seed: u64) -> Result<Option<String>> {
         let moment = campaign.moment(seed);
-        let operation = self.up_to(campaign)?;
-        let (left, answered) = self.until_cut(operation, moment, seed)?;
+        self.go_on(&campaign.before)?;
+        let (left, answered) = self.until_cut(campaign.operation.clone(), moment, seed)?;
         self.subject.computer.vm()?.kill();
         let booted = self.boot(&left)?;
         let wrong = match self.found(campaign, &booted, answered)? {

@@ -54,6 +54,8 @@ pub enum Memory {
     Shared(PathBuf),
     /// As the file has it, and what changes is its own; its state will be told.
     CopyOf(PathBuf),
+    /// Nowhere else, and what is in it will be told with the rest of its state.
+    Told,
 }
 
 /// The descriptors that QEMU inherits.
@@ -93,6 +95,14 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
         Memory::Shared(file) => words.memory(machine, file, size, "on"),
         Memory::CopyOf(file) => {
             words.memory(machine, file, size, "off");
+            words.say("-incoming defer");
+        }
+        Memory::Told => {
+            // It has the name that memory in a file has, by which QEMU knows whose it is.
+            words.say(&format!("-machine {machine},memory-backend=memory"));
+            words.say(&format!(
+                "-object memory-backend-ram,id=memory,size={size}M"
+            ));
             words.say("-incoming defer");
         }
     }
@@ -165,8 +175,8 @@ impl Words {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_copy_changes_nothing_of_what_it_is_a_copy_of() {
+    /// The command line of a machine with its memory there.
+    fn text(memory: &Memory) -> String {
         let hardware = Hardware {
             emulator: "qemu-system-x86_64".into(),
             architecture: Architecture::Amd64,
@@ -182,11 +192,13 @@ mod tests {
             cards: [8, 9],
             disk: 10,
         };
-        let text = |memory: &Memory| {
-            let arguments = arguments(&hardware, memory, &wires);
-            let words = arguments.iter().map(|word| word.to_string_lossy());
-            words.collect::<Vec<_>>().join("|")
-        };
+        let arguments = arguments(&hardware, memory, &wires);
+        let words = arguments.iter().map(|word| word.to_string_lossy());
+        words.collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn a_copy_changes_nothing_of_what_it_is_a_copy_of() {
         let file = PathBuf::from("a,b");
         let copy = text(&Memory::CopyOf(file.clone()));
         assert!(copy.contains("share=off,mem-path=a,,b"), "{copy}");
@@ -195,5 +207,15 @@ mod tests {
         let shared = text(&Memory::Shared(file));
         assert!(shared.contains("share=on") && !shared.contains("-incoming"));
         assert!(!text(&Memory::Own).contains("memory-backend"));
+    }
+
+    #[test]
+    fn memory_that_is_told_has_the_name_of_the_one_that_is_told() {
+        let told = text(&Memory::Told);
+        assert!(told.contains("-incoming|defer") && !told.contains("mem-path"));
+        for text in [told, text(&Memory::CopyOf("a".into()))] {
+            assert!(text.contains("q35,memory-backend=memory|-object"), "{text}");
+            assert!(text.contains(",id=memory,size=256M"), "{text}");
+        }
     }
 }

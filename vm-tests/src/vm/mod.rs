@@ -7,6 +7,7 @@
 pub mod command_line;
 pub mod control;
 pub mod emulator;
+pub mod kept;
 pub mod qmp;
 pub mod template;
 
@@ -27,7 +28,7 @@ use portreeve_vm_agent::Hello;
 
 use crate::disk::Disk;
 use crate::network::card::Card;
-use command_line::{Clock, Hardware, Memory, Wires};
+use command_line::{Hardware, Memory, Wires};
 use control::Control;
 use qmp::Qmp;
 
@@ -42,8 +43,8 @@ pub const CARDS: usize = 2;
 pub struct Vm {
     qemu: Child,
     console: Console,
-    /// How its time goes by.
-    pub clock: Clock,
+    /// What it is made of.
+    pub hardware: Hardware,
     /// Its network cards, in the order of its interfaces.
     pub cards: Option<[Card; CARDS]>,
     /// The agent in it.
@@ -100,7 +101,7 @@ impl Vm {
         Ok(Self {
             qemu,
             console,
-            clock: hardware.clock,
+            hardware: hardware.clone(),
             cards: Some([Card::new(first.0)?, Card::new(second.0)?]),
             control: Control::new(control.0),
             qmp: Qmp::new(qmp.0),

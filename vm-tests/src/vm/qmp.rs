@@ -18,6 +18,15 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 /// What QEMU calls the file with a machine's state.
 const STATE: &str = "state";
 
+/// What is moved of a machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Moved {
+    /// All of it.
+    Everything,
+    /// Everything but the memory, which is in a file.
+    AllButMemory,
+}
+
 /// A conversation with QEMU.
 #[derive(Debug)]
 pub struct Qmp {
@@ -68,14 +77,15 @@ impl Qmp {
         }
     }
 
-    /// Moves everything but the memory, which is in a file, out of the machine into a file, or the
-    /// other way.
+    /// Moves what a machine is out of it into a file, or the other way.
     ///
     /// # Errors
     /// When it fails, or takes longer than a command may.
-    pub(super) fn migrate(&mut self, command: &str, state: &File) -> Result<()> {
-        let capabilities = ["x-ignore-shared", "events"];
-        let capabilities = capabilities.map(|name| json!({ "capability": name, "state": true }));
+    pub(super) fn migrate(&mut self, command: &str, moved: Moved, state: &File) -> Result<()> {
+        let without_memory = moved == Moved::AllButMemory;
+        let capabilities = [("x-ignore-shared", without_memory), ("events", true)];
+        let capabilities =
+            capabilities.map(|(name, state)| json!({ "capability": name, "state": state }));
         let capabilities = json!({ "capabilities": capabilities });
         self.execute("migrate-set-capabilities", &capabilities)?;
         self.give(state)?;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Vm;
 use super::command_line::{Hardware, Memory};
+use super::qmp::Moved;
 use crate::disk::Disk;
 
 /// How much the disk of a template and of its clones holds.
@@ -62,7 +63,7 @@ impl Template {
         let unfinished = self.state.with_extension("new");
         let state = File::create(&unfinished)?;
         vm.qmp.execute("stop", &json!({}))?;
-        vm.qmp.migrate("migrate", &state)?;
+        vm.qmp.migrate("migrate", Moved::AllButMemory, &state)?;
         vm.kill();
         fs::rename(&unfinished, &self.state)?;
         Ok(())
@@ -77,7 +78,9 @@ impl Template {
         let memory = Memory::CopyOf(self.memory.clone());
         let state = File::open(&self.state).context("the state of a template")?;
         let mut vm = Vm::start(&self.hardware, &memory, disk)?;
-        let started = vm.qmp.migrate("migrate-incoming", &state);
+        let started = vm
+            .qmp
+            .migrate("migrate-incoming", Moved::AllButMemory, &state);
         match started.and_then(|()| vm.qmp.execute("cont", &json!({}))) {
             Ok(_) => Ok(vm),
             Err(error) => Err(vm.with_console(error.context("the VM's clone does not start"))),
