@@ -111,9 +111,10 @@ pub fn arguments(hardware: &Hardware, memory: &Memory, wires: &Wires) -> Vec<OsS
     words.say("-initrd");
     words.0.push(hardware.initrd.clone().into());
     words.say("-append");
-    // The last two: on a busy machine the timers cannot be calibrated, and a kernel that trusts them
-    // panics, or takes seconds for minutes.
-    let parameters = "quiet panic=-1 reboot=t no_timer_check tsc=unstable";
+    // Timers: on a busy machine they cannot be calibrated, and a kernel that trusts them panics, or takes
+    // seconds for minutes. Addresses: code that lies elsewhere each time is translated anew each time, of
+    // which most of a short program's time came.
+    let parameters = "quiet panic=-1 reboot=t no_timer_check tsc=unstable norandmaps";
     words
         .0
         .push(format!("console={console} {parameters}").into());
