@@ -330,7 +330,9 @@ fn a_trial_that_has_lapsed_is_never_confirmed() {
         trial.machine.signal(portreeve, Signal::SIGSTOP).unwrap();
         trial.machine.lapse();
         trial.machine.run(&console).fails(7, &["lapsed"]);
-        trial.machine.signal(portreeve, Signal::SIGCONT).unwrap();
+        // All of them: one that was about to become nft has stopped as well, and is nft now.
+        let everybody = Processes::All;
+        trial.machine.signal(everybody, Signal::SIGCONT).unwrap();
         let apply = trial.session.finish().unwrap();
         assert_eq!(apply.code, Some(7), "{}", apply.stderr);
 

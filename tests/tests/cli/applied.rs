@@ -314,6 +314,8 @@ fn history_tells_what_became_of_each_generation() {
     assert_eq!(entries[3]["record"]["confirmed"]["by"], "without-trial");
     // So that reading a file of the state directory does not confirm a trial.
     assert!(!json.to_string().contains("\"token\":"));
+    // Whoever watches the trial would do so for its hour.
+    run(&["rollback"]).succeeds(&[]);
 }
 
 /// Losing this, an operator who confirmed a mistake could only make another.
