@@ -91,13 +91,18 @@ pub(crate) fn join() -> io::Result<Hello> {
 /// What there is to say once every module is loaded.
 fn hello(failed_modules: Vec<String>) -> io::Result<Hello> {
     settle_settings()?;
-    let links = Links::open()?;
-    links.up(LOOPBACK, None)?;
-    links.address(BARRIER.into(), LOOPBACK)?;
     let interfaces = cards()?;
     for card in &interfaces {
         keep_order(card)?;
     }
+    greet(interfaces, failed_modules)
+}
+
+/// Starts loopback, which has the address of the barrier, and tells of the machine.
+pub(crate) fn greet(interfaces: Vec<String>, failed_modules: Vec<String>) -> io::Result<Hello> {
+    let links = Links::open()?;
+    links.up(LOOPBACK, None)?;
+    links.address(BARRIER.into(), LOOPBACK)?;
     Ok(Hello {
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
             .trim()

@@ -5,7 +5,7 @@
 //! one that it starts is the first in there, and the agent. All is gone when either has ended.
 
 use std::convert::Infallible;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::symlink;
@@ -19,14 +19,14 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, pivot_root};
-use portreeve_vm_agent::{BARRIER, Hello, MACS, NAMESPACES};
-use portreeve_wire::cable::{Card, move_behind};
+use portreeve_vm_agent::{Hello, MACS, NAMESPACES};
+use portreeve_wire::cable::move_behind;
 use portreeve_wire::handover::{give, take};
-use portreeve_wire::links::{LOOPBACK, Links};
+use portreeve_wire::links::Card;
 use portreeve_wire::namespace;
 
 use crate::archive::unpack;
-use crate::boot::{LINKS, OPEN_FILES, SETTINGS};
+use crate::boot::{LINKS, OPEN_FILES, SETTINGS, greet};
 use crate::{Machine, control};
 
 /// The network cards.
@@ -148,15 +148,8 @@ fn boot() -> io::Result<Hello> {
             _ => {}
         }
     }
-    let links = Links::open()?;
-    links.up(LOOPBACK, None)?;
-    links.address(BARRIER.into(), LOOPBACK)?;
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(Hello {
-        kernel: kernel.trim().to_owned(),
-        failed_modules: Vec::new(),
-        interfaces: CARDS.map(|card| card.name.to_owned()).to_vec(),
-    })
+    let interfaces = CARDS.map(|card| card.name.to_owned());
+    greet(interfaces.to_vec(), Vec::new())
 }
 
 /// Whether a setting could not be set because it is none of this machine's.

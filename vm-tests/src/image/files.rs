@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
-use super::archive::Tree;
-use super::guest::{FOLDERS, TOOLS};
+use super::guest::{Linker, NAMES, of_machine, skeleton, tools};
 use super::overlay::Overlay;
-use super::{Unpacked, libraries, write_whole};
+use super::{Unpacked, write_whole};
 use crate::fetch::{Lock, hexadecimal};
 use crate::kernels::{Architecture, Half};
 
@@ -35,9 +34,6 @@ pub struct Files {
 const NFT: [&str; 3] = ["usr/sbin/nft", "sbin/nft", "usr/local/sbin/nft"];
 const BUSYBOX: [&str; 2] = ["bin/busybox", "usr/bin/busybox"];
 
-/// Files that name protocols and ports; nft has its own names where they are missing.
-const NAMES: [&str; 2] = ["etc/protocols", "etc/services"];
-
 /// Puts the files together, in the folder `into`. Nothing is started and nothing downloaded; the same
 /// parts give the same archive.
 ///
@@ -50,49 +46,27 @@ pub fn files(userland: Userland<'_>, portreeve: &Path, into: &Path) -> Result<Fi
             Overlay::new(Unpacked::find(half, lock, store)?.folders)
         }
     };
-    let architecture = Architecture::of_this_machine()?;
-    let mut tree = Tree::default();
-    for folder in FOLDERS {
-        tree.folder(folder, 0o755);
-    }
-    tree.folder("root", 0o700);
-    tree.folder("tmp", 0o1777);
-    tree.file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
-    tree.file("etc/group", 0o644, "root:x:0:\n");
+    let linker = Linker {
+        architecture: Architecture::of_this_machine()?,
+        packages: &packages,
+    };
+    let mut tree = skeleton();
     for path in NAMES {
         if let Some(names) = packages.resolve(path) {
-            tree.file(path, 0o644, read(&names)?);
+            tree.file(path, 0o644, of_machine(&names)?);
         }
     }
-    let mut add = |path: &str, program: &Path| -> Result<()> {
-        let program = read(program)?;
-        let libraries = libraries::closure(&program, architecture, &packages);
-        for (path, library) in libraries.with_context(|| format!("failed to link {path}"))? {
-            tree.file(&path, 0o755, library);
-        }
-        tree.file(path, 0o755, program);
-        Ok(())
-    };
     let found = |paths: &[&str]| paths.iter().find_map(|path| packages.resolve(path));
     let nft = found(&NFT).context("nft is not installed; on Debian: apt-get install nftables")?;
-    add("usr/sbin/nft", &nft)?;
-    add("usr/sbin/portreeve", portreeve)?;
-    let busybox = found(&BUSYBOX);
-    if let Some(busybox) = &busybox {
-        add("bin/busybox", busybox)?;
-    }
-    tree.link("sbin/nft", "../usr/sbin/nft");
-    let tools = TOOLS.map(|tool| format!("bin/{tool}"));
-    let absent = match busybox {
-        Some(_) => {
-            tools.iter().for_each(|tool| tree.link(tool, "busybox"));
+    linker.add(&mut tree, "usr/sbin/nft", of_machine(&nft)?)?;
+    linker.add(&mut tree, "usr/sbin/portreeve", of_machine(portreeve)?)?;
+    let absent: Vec<String> = match found(&BUSYBOX) {
+        Some(busybox) => {
+            linker.add(&mut tree, BUSYBOX[0], of_machine(&busybox)?)?;
+            tools().for_each(|tool| tree.link(&tool, "busybox"));
             Vec::new()
         }
-        None => [BUSYBOX[0]]
-            .into_iter()
-            .map(str::to_owned)
-            .chain(tools)
-            .collect(),
+        None => [BUSYBOX[0].to_owned()].into_iter().chain(tools()).collect(),
     };
     let archive = tree.to_bytes();
     let digest = hexadecimal(Sha256::new_with_prefix(&archive));
@@ -103,8 +77,4 @@ pub fn files(userland: Userland<'_>, portreeve: &Path, into: &Path) -> Result<Fi
         archive: path,
         absent: absent.into_iter().map(|path| format!("/{path}")).collect(),
     })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("failed to read {}", path.display()))
 }

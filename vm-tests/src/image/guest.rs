@@ -64,7 +64,7 @@ pub(super) const MODULES: [&str; 44] = [
     "veth",
 ];
 
-pub(super) const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 8] = [
     "dev",
     "etc",
     "proc",
@@ -75,8 +75,11 @@ pub(super) const FOLDERS: [&str; 8] = [
     "var/log",
 ];
 
+/// Files that name protocols and ports; nft has its own names where they are missing.
+pub(super) const NAMES: [&str; 2] = ["etc/protocols", "etc/services"];
+
 /// Names of busybox's tools that scripts and people call.
-pub(super) const TOOLS: [&str; 40] = [
+const TOOLS: [&str; 40] = [
     "cat", "chmod", "cp", "cut", "date", "dmesg", "echo", "env", "false", "free", "grep", "head",
     "ip", "kill", "ln", "ls", "lsmod", "mkdir", "mount", "mv", "nc", "netstat", "ping", "ps",
     "readlink", "rm", "sed", "sh", "sleep", "sort", "stat", "sync", "sysctl", "tail", "test",
@@ -90,17 +93,10 @@ pub(super) fn tree(
     loaded: &Loaded,
     parts: &Parts<'_>,
 ) -> Result<Tree> {
-    let mut tree = Tree::default();
-    for folder in FOLDERS {
-        tree.folder(folder, 0o755);
-    }
-    tree.folder("root", 0o700);
-    tree.folder("tmp", 0o1777);
+    let mut tree = skeleton();
     tree.device("dev/console", 0o600, (5, 1));
     tree.device("dev/null", 0o666, (1, 3));
-    tree.file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
-    tree.file("etc/group", 0o644, "root:x:0:\n");
-    for names in ["etc/protocols", "etc/services"] {
+    for names in NAMES {
         tree.file(names, 0o644, of_package(packages, &[names])?);
     }
 
@@ -115,16 +111,15 @@ pub(super) fn tree(
     }
     let busybox = of_package(packages, &["bin/busybox", "usr/bin/busybox"])?;
     programs.push(("bin/busybox", busybox));
+    let linker = Linker {
+        architecture,
+        packages,
+    };
     for (path, program) in programs {
-        let libraries = libraries::closure(&program, architecture, packages);
-        for (path, library) in libraries.with_context(|| format!("failed to link {path}"))? {
-            tree.file(&path, 0o755, library);
-        }
-        tree.file(path, 0o755, program);
+        linker.add(&mut tree, path, program)?;
     }
-    tree.link("sbin/nft", "../usr/sbin/nft");
-    for tool in TOOLS {
-        tree.link(&format!("bin/{tool}"), "busybox");
+    for tool in tools() {
+        tree.link(&tool, "busybox");
     }
 
     let mut list = String::new();
@@ -140,6 +135,43 @@ pub(super) fn tree(
     Ok(tree)
 }
 
+/// What every guest has, whatever its programs are.
+pub(super) fn skeleton() -> Tree {
+    let mut tree = Tree::default();
+    for folder in FOLDERS {
+        tree.folder(folder, 0o755);
+    }
+    tree.folder("root", 0o700);
+    tree.folder("tmp", 0o1777);
+    tree.file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
+    tree.file("etc/group", 0o644, "root:x:0:\n");
+    tree.link("sbin/nft", "../usr/sbin/nft");
+    tree
+}
+
+/// Where busybox's tools are.
+pub(super) fn tools() -> impl Iterator<Item = String> {
+    TOOLS.into_iter().map(|tool| format!("bin/{tool}"))
+}
+
+/// What programs are linked with.
+pub(super) struct Linker<'a> {
+    pub(super) architecture: Architecture,
+    pub(super) packages: &'a Overlay,
+}
+
+impl Linker<'_> {
+    /// Adds a program, and what it is linked with.
+    pub(super) fn add(&self, tree: &mut Tree, path: &str, program: Vec<u8>) -> Result<()> {
+        let libraries = libraries::closure(&program, self.architecture, self.packages);
+        for (path, library) in libraries.with_context(|| format!("failed to link {path}"))? {
+            tree.file(&path, 0o755, library);
+        }
+        tree.file(path, 0o755, program);
+        Ok(())
+    }
+}
+
 /// A file that a package has at one of `paths`.
 fn of_package(packages: &Overlay, paths: &[&str]) -> Result<Vec<u8>> {
     let found = paths.iter().find_map(|path| packages.resolve(path));
@@ -147,6 +179,6 @@ fn of_package(packages: &Overlay, paths: &[&str]) -> Result<Vec<u8>> {
     of_machine(&found)
 }
 
-fn of_machine(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn of_machine(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("failed to read {}", path.display()))
 }

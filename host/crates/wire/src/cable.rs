@@ -6,23 +6,15 @@ use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
+use nix::errno::Errno;
 use nix::libc::{self, ETH_P_ALL, SIOCETHTOOL, sockaddr_ll, socklen_t};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::sockopt::RcvBuf;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket};
 
 use crate::device::request;
-use crate::links::{FarEnd, Links};
+use crate::links::{Card, Links};
 use crate::namespace;
-
-/// A network card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Card<'a> {
-    /// What the interface is called.
-    pub name: &'a str,
-    /// Its hardware address.
-    pub hardware_address: [u8; 6],
-}
 
 /// The index of the first wire, beyond what kernels make by themselves in a new namespace.
 const FIRST_INDEX: u32 = 1_000;
@@ -50,12 +42,7 @@ pub fn move_behind(cards: &[Card<'_>]) -> io::Result<Vec<OwnedFd>> {
     let links = Links::open()?;
     let mut wires = Vec::with_capacity(cards.len());
     for (index, card) in (FIRST_INDEX..).zip(cards) {
-        let far = FarEnd {
-            namespace: inside.as_fd(),
-            name: card.name,
-            hardware_address: card.hardware_address,
-        };
-        let laid = links.cable(index, &format!("wire{index}"), &far);
+        let laid = links.cable(index, &format!("wire{index}"), inside.as_fd(), card);
         laid.map_err(|error| failed("no virtual network card can be made (veth)", &error))?;
         links.up(index, None)?;
         let end =
@@ -92,9 +79,7 @@ fn end(index: u32) -> io::Result<OwnedFd> {
             size_of::<sockaddr_ll>() as socklen_t,
         )
     };
-    if status != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    Errno::result(status)?;
     pass_queues_by(&socket)?;
     Ok(socket)
 }
@@ -114,10 +99,8 @@ fn pass_queues_by(socket: &OwnedFd) -> io::Result<()> {
             size_of::<libc::c_int>() as socklen_t,
         )
     };
-    match status {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    Errno::result(status)?;
+    Ok(())
 }
 
 /// `struct ethtool_value` of `linux/ethtool.h`.
@@ -151,8 +134,6 @@ fn have_checksums(name: &str) -> io::Result<()> {
             &raw mut request,
         )
     };
-    match status {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    Errno::result(status)?;
+    Ok(())
 }

@@ -80,15 +80,21 @@ impl Links {
     }
 
     /// Lays a cable from a new interface of this network namespace, which gets this index, to a new
-    /// one of another namespace (`veth`).
+    /// card of another namespace (`veth`).
     ///
     /// # Errors
     /// When the kernel refuses it.
-    pub fn cable(&self, index: u32, near: &str, far: &FarEnd<'_>) -> io::Result<()> {
+    pub fn cable(
+        &self,
+        index: u32,
+        near: &str,
+        namespace: BorrowedFd<'_>,
+        far: &Card<'_>,
+    ) -> io::Result<()> {
         let mut peer = interface(0, 0);
         attribute(&mut peer, IFLA_IFNAME, far.name.as_bytes());
         attribute(&mut peer, IFLA_ADDRESS, &far.hardware_address);
-        let namespace = far.namespace.as_raw_fd();
+        let namespace = namespace.as_raw_fd();
         attribute(&mut peer, IFLA_NET_NS_FD, &namespace.to_ne_bytes());
         let (mut data, mut info) = (Vec::new(), Vec::new());
         attribute(&mut data, VETH_INFO_PEER, &peer);
@@ -185,12 +191,10 @@ impl Links {
     }
 }
 
-/// The other end of a cable.
-#[derive(Clone, Copy, Debug)]
-pub struct FarEnd<'a> {
-    /// The network namespace that it is in.
-    pub namespace: BorrowedFd<'a>,
-    /// What the interface there is called.
+/// A network card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Card<'a> {
+    /// What the interface is called.
     pub name: &'a str,
     /// Its hardware address.
     pub hardware_address: [u8; 6],
