@@ -38,17 +38,19 @@ pub(crate) const ARM64: Architecture = Architecture {
     emulator: ("qemu-system-aarch64", "qemu-system-arm"),
 };
 
+const ALL: [&Architecture; 2] = [&AMD64, &ARM64];
+
 impl Architecture {
     /// That of this machine, if there are machines of it.
     pub(crate) fn of_this_machine() -> Vec<&'static Self> {
-        let all = [&AMD64, &ARM64].into_iter();
+        let all = ALL.into_iter();
         all.filter(|it| it.target.starts_with(ARCH)).collect()
     }
 
     /// Those that pairs of these names are of.
     pub(crate) fn of(pairs: &[String]) -> Vec<&'static Self> {
         let is_of = |it: &Self, pair: &String| pair.split('/').nth(2) == it.suffix;
-        let all = [&AMD64, &ARM64].into_iter();
+        let all = ALL.into_iter();
         all.filter(|it| pairs.iter().any(|pair| is_of(it, pair)))
             .collect()
     }

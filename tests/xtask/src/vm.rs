@@ -46,31 +46,29 @@ fn harness() -> io::Result<Step> {
         .arg(folder.join("scenarios")))
 }
 
-/// Has everything here that scenarios are tried on.
+/// Has everything here that scenarios are tried on. Packages are downloaded as far as they are not here.
 fn prepare(words: &[&str]) -> io::Result<Ended> {
     let kernels = options("--kernel", words);
-    match options("--on", words).last() {
-        Some(&"model") => build(&Architecture::of_this_machine()),
+    let (architectures, tools, of_packages) = match options("--on", words).last() {
+        Some(&"model") => (Architecture::of_this_machine(), Vec::new(), false),
         Some(&"netns") => {
-            setup::ensure_tools(&OF_THIS_MACHINE);
-            let built = build(&Architecture::of_this_machine())?;
-            if built == Ended::Badly || kernels.is_empty() {
-                return Ok(built);
-            }
-            fetch(&kernels)
+            let tools = OF_THIS_MACHINE.to_vec();
+            (Architecture::of_this_machine(), tools, !kernels.is_empty())
         }
         _ => {
             let Some(architectures) = architectures(&kernels)? else {
                 return Ok(Ended::Badly);
             };
-            let emulators = architectures.iter().map(|it| it.emulator);
-            setup::ensure_tools(&emulators.collect::<Vec<_>>());
-            if build(&architectures)? == Ended::Badly {
-                return Ok(Ended::Badly);
-            }
-            fetch(&kernels)
+            let emulators = architectures.iter().map(|it| it.emulator).collect();
+            (architectures, emulators, true)
         }
+    };
+    setup::ensure_tools(&tools);
+    let built = build(&architectures)?;
+    if built == Ended::Badly || !of_packages {
+        return Ok(built);
     }
+    harness()?.arg("fetch").args(&kernels).run()
 }
 
 /// An option with its value, as often as it is said.
@@ -88,11 +86,6 @@ fn build(architectures: &[&Architecture]) -> io::Result<Ended> {
         }
     }
     Ok(Ended::Well)
-}
-
-/// Downloads the packages of the pairs that are meant, as far as they are not here.
-fn fetch(kernels: &[&str]) -> io::Result<Ended> {
-    harness()?.arg("fetch").args(kernels).run()
 }
 
 /// What the pairs are of that are meant. Where none is named it is a PC; an unknown one has been told by
