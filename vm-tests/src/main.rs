@@ -23,7 +23,6 @@ use portreeve_vm_tests::fetch::{self, Lock};
 use portreeve_vm_tests::kernels::{Architecture, Kernels, Pair};
 use portreeve_vm_tests::known::KnownDifferences;
 use portreeve_vm_tests::matrix::{Finished, Ground, Programs, Workshop, scenarios};
-use portreeve_vm_tests::namespaces::beside;
 use portreeve_vm_tests::report::{self, Sum};
 use portreeve_vm_tests::scenario::{Scenario, Step};
 use portreeve_vm_tests::tier::Tier;
@@ -127,6 +126,12 @@ fn programs(arguments: &Arguments) -> Result<Programs> {
             .with_context(|| format!("{AGENT} does not stand beside this program; say --agent"))?,
     };
     Ok(Programs::These { agent, portreeve })
+}
+
+/// The path of a program that stands beside this one.
+fn beside(name: &str) -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?.with_file_name(name);
+    path.is_file().then_some(path)
 }
 
 /// The pairs that are meant.

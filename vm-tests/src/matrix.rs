@@ -93,6 +93,14 @@ impl Ground<'_> {
         }
     }
 
+    /// How time must go by there for a scenario: only a VM's can go otherwise than ours.
+    fn clock(self, scenario: &Scenario) -> Clock {
+        match self {
+            Self::Vm(_) => scenario.clock(),
+            Self::Namespaces(_) | Self::Model => Clock::Real,
+        }
+    }
+
     /// What it is called.
     #[must_use]
     pub fn name(self) -> String {
@@ -164,7 +172,7 @@ impl Workshop {
         let mut kinds: Vec<(Ground<'_>, Clock)> = Vec::new();
         for on in grounds {
             let here = scenarios.iter().filter(|it| on.is_for(it));
-            let clocks: BTreeSet<Clock> = here.map(Scenario::clock).collect();
+            let clocks: BTreeSet<Clock> = here.map(|it| on.clock(it)).collect();
             kinds.extend(clocks.into_iter().map(|clock| (*on, clock)));
         }
         let ready = in_parallel(kinds.clone(), at_a_time, |(on, clock)| {
@@ -174,7 +182,7 @@ impl Workshop {
             let (on, clock) = *kind;
             let here = scenarios
                 .iter()
-                .filter(move |it| on.is_for(it) && it.clock() == clock);
+                .filter(move |it| on.is_for(it) && on.clock(it) == clock);
             here.map(move |scenario| (on, ready, scenario))
         });
         in_parallel(work.collect(), at_a_time, |(on, ready, scenario)| {

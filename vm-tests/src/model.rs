@@ -17,7 +17,6 @@ use crate::operator;
 use crate::run::{Failure, Findings};
 use crate::scenario::plan::CONFIGURATION;
 use crate::scenario::{Case, Plan, Scenario, Step};
-use crate::tier::ToModel;
 
 /// Runs a scenario on the model.
 ///
@@ -29,18 +28,33 @@ pub fn run(scenario: &Scenario, portreeve: &Path) -> Result<Findings> {
     judge(&tables, &scenario.cases, &mut findings);
     let mut known = true;
     for (number, step) in (1..).zip(&scenario.steps) {
-        match (step, ToModel::of(step)) {
-            (Step::Apply(plan), ToModel::Shown) => {
+        match step {
+            Step::Apply(plan) => {
                 tables = rules(plan, portreeve).with_context(|| format!("step {number}"))?;
                 known = true;
                 continue;
             }
-            (Step::Probe(cases), ToModel::Shown) if known => {
+            Step::Probe(cases) if known => {
                 judge(&tables, cases, &mut findings);
                 continue;
             }
-            (_, ToModel::Opaque) => known = false,
-            (_, ToModel::Shown | ToModel::PassedOver) => {}
+            // The rules are the same afterwards.
+            Step::Probe(_)
+            | Step::Talk { .. }
+            | Step::Tunnel { .. }
+            | Step::Reach { .. }
+            | Step::Forward { .. }
+            | Step::Advance(_)
+            | Step::Reboot
+            | Step::Write { .. } => {}
+            // What they are then, time or others tell.
+            Step::Trial { .. }
+            | Step::Confirm { .. }
+            | Step::Eventually { .. }
+            | Step::Run { .. }
+            | Step::Cut(_)
+            | Step::Boot { .. }
+            | Step::End { .. } => known = false,
         }
         findings
             .not_shown

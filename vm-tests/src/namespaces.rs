@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -174,12 +174,4 @@ fn stay_on_one_processor() -> Result<()> {
     let at = TURN.with(|turn| turn % allowed.len().max(1));
     one.set(*allowed.get(at).context("no processor is allowed")?)?;
     Ok(sched_setaffinity(this, &one)?)
-}
-
-/// The path of a program that stands beside this one.
-#[must_use]
-pub fn beside(name: &str) -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
-    let path = own.parent().unwrap_or(Path::new("/")).join(name);
-    path.is_file().then_some(path)
 }

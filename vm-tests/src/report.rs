@@ -145,18 +145,15 @@ impl Sum {
 /// One scenario as a JSON value.
 #[must_use]
 pub fn value(finished: &Finished) -> Value {
-    let (ending, said): (_, Vec<String>) = match &finished.ending {
+    let nothing = Findings::default();
+    let (ending, found, said): (_, _, Vec<String>) = match &finished.ending {
         Ending::Found(found) => {
             let all = found.failures.iter().chain(&found.differences);
             let word = if finished.is_good() { "good" } else { "failed" };
-            (word, all.map(ToString::to_string).collect())
+            (word, found, all.map(ToString::to_string).collect())
         }
-        Ending::Broken(error) => ("broken", vec![format!("{error:#}")]),
-        Ending::Skipped(why) => ("skipped", vec![why.clone()]),
-    };
-    let found = match &finished.ending {
-        Ending::Found(found) => found,
-        Ending::Broken(_) | Ending::Skipped(_) => &Findings::default(),
+        Ending::Broken(error) => ("broken", &nothing, vec![format!("{error:#}")]),
+        Ending::Skipped(why) => ("skipped", &nothing, vec![why.clone()]),
     };
     json!({
         "pair": finished.pair,

@@ -30,7 +30,7 @@ pub use cut::Began;
 pub use restart::Origin;
 
 /// Where the machine has its configuration.
-const CONFIGURATION: &str = "/etc/portreeve";
+const FOLDER: &str = "/etc/portreeve";
 
 /// What one run found.
 #[derive(Clone, Debug, Default)]
@@ -240,7 +240,7 @@ impl Session<'_> {
 
     /// Puts a policy's rules into force, and returns what portreeve says to that.
     fn apply(&mut self, plan: &Plan, how: &[&str]) -> Result<String> {
-        for (path, content) in plan.files(Path::new(CONFIGURATION))? {
+        for (path, content) in plan.files(Path::new(FOLDER))? {
             self.write(&path.to_string_lossy(), content)?;
         }
         self.subject.must_run(operator::apply(&plan.settings, how))

@@ -73,11 +73,11 @@ impl Subject {
     }
 
     fn set_up(&mut self, machine: &Machine) -> Result<()> {
-        if self.computer.clock() == Some(Clock::Skipping) {
-            // Before anything else, or its time is far ahead of ours.
-            self.ask(&Request::StayBusy)?;
-        }
-        if self.computer.has_own_kernel() {
+        if let Some(clock) = self.computer.clock() {
+            if clock == Clock::Skipping {
+                // Before anything else, or its time is far ahead of ours.
+                self.ask(&Request::StayBusy)?;
+            }
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
             self.ask(&Request::SetClock {
                 nanoseconds: u64::try_from(now.as_nanos())?,

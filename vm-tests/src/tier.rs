@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::scenario::{Scenario, Step};
+use crate::scenario::Scenario;
 use crate::vm::command_line::Clock;
 
 /// On what scenarios are tried.
@@ -40,39 +40,6 @@ impl Tier {
                 Some("this machine's time cannot be skipped; --on vm shows it")
             }
             Self::Model | Self::Namespaces | Self::Vm => None,
-        }
-    }
-}
-
-/// What a step comes to where there is only a model.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ToModel {
-    /// The model shows it.
-    Shown,
-    /// The model cannot show it, and knows what the rules are afterwards: the same.
-    PassedOver,
-    /// The model cannot show it, nor anything after it: what the rules are then, time or others tell.
-    Opaque,
-}
-
-impl ToModel {
-    pub(crate) const fn of(step: &Step) -> Self {
-        match step {
-            Step::Apply(_) | Step::Probe(_) => Self::Shown,
-            Step::Talk { .. }
-            | Step::Tunnel { .. }
-            | Step::Reach { .. }
-            | Step::Forward { .. }
-            | Step::Advance(_)
-            | Step::Reboot
-            | Step::Write { .. } => Self::PassedOver,
-            Step::Trial { .. }
-            | Step::Confirm { .. }
-            | Step::Eventually { .. }
-            | Step::Run { .. }
-            | Step::Cut(_)
-            | Step::Boot { .. }
-            | Step::End { .. } => Self::Opaque,
         }
     }
 }

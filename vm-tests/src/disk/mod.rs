@@ -109,24 +109,24 @@ impl Disk {
     #[must_use]
     pub fn twin(&self) -> Self {
         let contents = self.contents();
-        let contents = Contents {
+        self.of(Contents {
             newest: contents.newest.clone(),
             lasting: contents.lasting.clone(),
             cached: contents.cached.clone(),
             ..Contents::default()
-        };
-        Self {
-            sectors: self.sectors,
-            contents: Arc::new(Mutex::new(contents)),
-        }
+        })
     }
 
     fn with(&self, sectors: Sectors) -> Self {
-        let contents = Contents {
+        self.of(Contents {
             newest: sectors.clone(),
             lasting: sectors,
             ..Contents::default()
-        };
+        })
+    }
+
+    /// Another disk of this size.
+    fn of(&self, contents: Contents) -> Self {
         Self {
             sectors: self.sectors,
             contents: Arc::new(Mutex::new(contents)),

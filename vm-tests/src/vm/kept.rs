@@ -50,18 +50,11 @@ impl Kept {
     /// # Errors
     /// When QEMU cannot take the state.
     pub fn clone_vm(&self) -> Result<Vm> {
-        let mut vm = Vm::start(&self.hardware, &Memory::Told, &self.disk.twin())?;
-        let started = self.go_on(&mut vm);
-        started.map_err(|error| vm.with_console(error.context("the VM does not go on")))?;
-        Ok(vm)
-    }
-
-    fn go_on(&self, vm: &mut Vm) -> Result<()> {
         // Opened anew, each reads from the beginning.
         let state = File::open(format!("/proc/self/fd/{}", self.state.as_raw_fd()))?;
-        vm.qmp
-            .migrate("migrate-incoming", Moved::Everything, &state)?;
-        vm.qmp.execute("cont", &json!({})).map(drop)
+        let mut vm = Vm::start(&self.hardware, &Memory::Told, &self.disk.twin())?;
+        vm.go_on(Moved::Everything, &state)?;
+        Ok(vm)
     }
 }
 

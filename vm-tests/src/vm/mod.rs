@@ -11,6 +11,7 @@ pub mod kept;
 pub mod qmp;
 pub mod template;
 
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -25,12 +26,13 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use portreeve_vm_agent::Hello;
+use serde_json::json;
 
 use crate::disk::Disk;
 use crate::network::card::Card;
 use command_line::{Hardware, Memory, Wires};
 use control::Control;
-use qmp::Qmp;
+use qmp::{Moved, Qmp};
 
 /// How long a machine may take from its start to its first word.
 pub const BOOTS_WITHIN: Duration = Duration::from_secs(90);
@@ -107,6 +109,16 @@ impl Vm {
             qmp: Qmp::new(qmp.0),
             disk: disk.clone(),
         })
+    }
+
+    /// Has it, which has only been started, go on from the state of another.
+    fn go_on(&mut self, moved: Moved, state: &File) -> Result<()> {
+        let taken = self.qmp.migrate("migrate-incoming", moved, state);
+        let goes_on = taken.and_then(|()| self.qmp.execute("cont", &json!({})));
+        match goes_on {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.with_console(error.context("the VM does not go on"))),
+        }
     }
 
     /// What the machine and QEMU have written so far.

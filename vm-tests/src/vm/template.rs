@@ -78,12 +78,7 @@ impl Template {
         let memory = Memory::CopyOf(self.memory.clone());
         let state = File::open(&self.state).context("the state of a template")?;
         let mut vm = Vm::start(&self.hardware, &memory, disk)?;
-        let started = vm
-            .qmp
-            .migrate("migrate-incoming", Moved::AllButMemory, &state);
-        match started.and_then(|()| vm.qmp.execute("cont", &json!({}))) {
-            Ok(_) => Ok(vm),
-            Err(error) => Err(vm.with_console(error.context("the VM's clone does not start"))),
-        }
+        vm.go_on(Moved::AllButMemory, &state)?;
+        Ok(vm)
     }
 }
